@@ -1,0 +1,1 @@
+"""The benchmarks as data and pure text. Standard library only."""
