@@ -1,0 +1,1 @@
+"""Runs one program apart from us and says what happened. Standard library only."""

@@ -1,0 +1,319 @@
+"""The first process of a box: sets the box up, then forks one child per program and measures it.
+
+Started by path, with an environment of a few fixed variables and `-P -s -S`: nothing of the user's directories,
+site-packages or environment comes in. (`-I` would also ignore PYTHONHASHSEED, and with a random hash seed the order of
+sets, and so now and then a verdict, would change from run to run.) It never runs a program itself and never parses what
+a program sends, so every child starts from the same pristine memory.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from typing import Any, NoReturn
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from sandbox import codec, isolate, runner, seccomp, wire  # noqa: E402  our own code is found by this file's place
+
+sys.path.pop(0)
+
+TICK_S = 0.05
+_SCRATCH = ("/tmp", "/dev/shm")
+_WARM = (
+    "array bisect cmath collections copy dataclasses datetime decimal enum fractions functools hashlib heapq itertools math "
+    "numbers operator re statistics string typing"
+).split()
+"""What programs import most. Each further module makes every fork dearer: `threading` alone by a third."""
+
+
+def main() -> None:
+    """Entry point of the launcher, which becomes the box's outer end and waits for it."""
+    settings = json.loads(sys.argv[1])
+    control = socket.socket(fileno=int(settings["control"]))
+    try:
+        status = _launch(settings, control)
+    except (OSError, NotImplementedError) as error:
+        control.send(wire.FAILED + str(error).encode())
+        status = 1
+    os._exit(status)
+
+
+def _launch(settings: dict[str, Any], control: socket.socket) -> int:
+    isolate.die_with_parent()
+    if os.getppid() != settings["parent"]:
+        return 1  # the slot died before the line above took effect
+    proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    outer = os.stat("/proc/self/ns/pid").st_ino
+    privileged = isolate.enter_namespaces()
+    root = isolate.build_root(isolate.Tree(**settings["tree"]))
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        os.close(proc)
+        ours.close()
+        _become_box(settings, control, root, outer, theirs if privileged else None)
+    theirs.close()
+    control.close()
+    if privileged and ours.recv(1):
+        isolate.write_id_maps(pid, settings["outside_id"], proc)
+        ours.send(b"m")
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xFF
+
+
+def _become_box(
+    settings: dict[str, Any], control: socket.socket, root: str, outer: int, mapper: socket.socket | None
+) -> NoReturn:
+    try:
+        procfs = _wall_in(root, outer, mapper)
+        layers = _last_layers(settings, procfs)
+    except (OSError, NotImplementedError) as error:
+        control.send(wire.FAILED + str(error).encode())
+        os._exit(1)
+    control.send(wire.BORN + json.dumps(layers).encode())
+    _Box(control, procfs).serve()
+
+
+def _wall_in(root: str, outer: int, mapper: socket.socket | None) -> int | None:
+    """Everything but the filter. Raises unless this is pid 1 of a pid namespace of its own."""
+    isolate.die_with_parent()
+    procfs = isolate.open_procfs(root)
+    own = os.stat("self/ns/pid", dir_fd=procfs).st_ino if procfs is not None else 0
+    if os.getpid() != 1 or own == outer:
+        raise OSError(1, "the box is not pid 1 of its own pid namespace")
+    isolate.change_root(root)
+    if mapper is not None:
+        isolate.enter_user_namespace()
+        mapper.send(b"?")
+        mapper.recv(1)
+        mapper.close()
+        isolate.become_user()
+    isolate.drop_capabilities()
+    isolate.hide_from_debuggers()
+    isolate.die_with_parent()
+    isolate.limit_resources()
+    return procfs
+
+
+def _last_layers(settings: dict[str, Any], procfs: int | None) -> dict[str, Any]:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)  # pid 1 is deaf to what it does not handle
+    silence = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    for standard in (0, 1, 2):
+        os.dup2(silence, standard)
+    os.close(silence)
+    os.chdir("/tmp")
+    os.umask(0o077)
+    sys.path.extend(settings["import_path"])
+    _warm_up(settings["preload"])
+    seccomp.install()
+    return {
+        "namespaces": ["user", "pid", "mount", "network", "ipc", "uts", "cgroup"],
+        "root": "read-only",
+        "capabilities": "none",
+        "no_new_privs": True,
+        "seccomp": "deny-list",
+        "run_queue_clock": procfs is not None,
+        "python": sys.version.split()[0],
+    }
+
+
+def _warm_up(preload: list[str]) -> None:
+    """Pays once for what every child would pay again: imports, and the first use of compile, exec, errors and codec."""
+    import site
+
+    site.setquit()
+    site.sethelper()
+    _import_random()
+    for name in [*_WARM, *preload]:
+        __import__(name)
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed(0)
+    namespace: dict[str, Any] = {}
+    exec(compile("class A:\n    x: int = 1\ndef f(a):\n    return [a for a in (a, 1.0)]\n", "<warm>", "exec"), namespace)
+    for value in (namespace["f"](1), {"a": (1, 2.5, None)}, range(3), {1, 2}, "text", [True]):
+        codec.decode_trusted(codec.encode(value))
+    try:
+        namespace["f"]()
+    except TypeError as error:
+        runner._raised("call", error)
+    try:
+        compile("a b", "<warm>", "exec")
+    except SyntaxError as error:
+        runner._raised("compile", error)
+    # A program that imports a module of ours by name must not find it.
+    for name in [name for name in sys.modules if name.split(".")[0] == "sandbox"]:
+        del sys.modules[name]
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+def _import_random() -> None:
+    """Imports `random` with a fixed state, and without its hook that would draw a new one at every fork."""
+    register = os.register_at_fork
+    os.register_at_fork = lambda **hooks: None  # type: ignore[assignment]  # restored two lines below
+    import random
+
+    os.register_at_fork = register
+    random.seed(0)
+
+
+class _Box:
+    """The zygote at work: waits for jobs, forks, watches the clock, tidies up."""
+
+    def __init__(self, control: socket.socket, procfs: int | None) -> None:
+        self.control = control
+        self.procfs = procfs
+        self.baseline_bytes = _empty_program_bytes()
+
+    def serve(self) -> NoReturn:
+        while True:
+            message, descriptors, _, _ = socket.recv_fds(self.control, 256, 1)
+            if not message:
+                os._exit(0)  # the slot is gone; the kernel ends whatever is left in this namespace
+            if message[:1] == b"R" and descriptors:
+                self.execute(message, descriptors[0])
+            # A KILL for a program that had already ended arrives here, and means nothing any more.
+
+    def execute(self, message: bytes, job: int) -> None:
+        _, cpu_s, wall_s, memory_bytes = wire.RUN.unpack(message)
+        started = time.monotonic()
+        pid = os.fork()
+        if pid == 0:
+            gc.enable()
+            runner.run(job, cpu_s, memory_bytes)
+        os.close(job)
+        child = os.pidfd_open(pid)
+        try:
+            reason = self.watch(pid, child, started, cpu_s, wall_s)
+        finally:
+            os.close(child)
+        _, status, usage = os.wait4(pid, 0)
+        strays_s = self.end_strays()
+        cpu = usage.ru_utime + usage.ru_stime + strays_s
+        if reason in (wire.REASON_OWN, wire.REASON_KILLED) and cpu > cpu_s:
+            reason = wire.REASON_CPU  # it ended between two ticks, and the limit is the limit
+        clean = tidy()
+        wall = time.monotonic() - started
+        memory = max(0, usage.ru_maxrss * 1024 - self.baseline_bytes)
+        self.control.send(wire.EXIT.pack(b"X", reason, status, cpu, wall, memory, clean))
+
+    def watch(self, pid: int, child: int, started: float, cpu_s: float, wall_s: float) -> bytes:
+        """Waits for the end of the program, and brings it about where a limit or the slot says so."""
+        poller = select.poll()
+        poller.register(child, select.POLLIN)
+        poller.register(self.control, select.POLLIN)
+        last = started
+        used = delayed = 0.0
+        while True:
+            ready = [descriptor for descriptor, _ in poller.poll(TICK_S * 1000)]
+            if child in ready:
+                return wire.REASON_OWN
+            reason = b""
+            if ready:
+                message = self.control.recv(64)
+                if not message:
+                    os._exit(0)
+                reason = wire.REASON_KILLED
+            now = time.monotonic()
+            if now - last >= TICK_S:
+                cpu, delay = self.clocks(pid)
+                idle = max(0.0, (now - last) - max(0.0, cpu - used) - max(0.0, delay - delayed))
+                self.control.send(wire.TICK.pack(b"T", last, idle))
+                last, used, delayed = now, cpu, delay
+                if cpu > cpu_s:
+                    reason = wire.REASON_CPU
+                elif now - started > wall_s:
+                    reason = wire.REASON_WALL
+            if reason:
+                os.kill(pid, signal.SIGKILL)
+                return reason
+
+    def clocks(self, pid: int) -> tuple[float, float]:
+        """Processor seconds, and seconds of waiting for a processor, of all processes in the box but this one."""
+        if self.procfs is None:
+            return processor_s(pid), 0.0
+        cpu = delay = 0.0
+        for name in os.listdir(self.procfs):
+            if name.isdigit() and name != "1":
+                cpu += processor_s(int(name))
+                delay += self.run_delay_s(name)
+        return cpu, delay
+
+    def run_delay_s(self, name: str) -> float:
+        try:
+            descriptor = os.open(f"{name}/schedstat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.procfs)
+        except OSError:
+            return 0.0
+        try:
+            fields = os.read(descriptor, 100).split()
+        except OSError:
+            return 0.0
+        finally:
+            os.close(descriptor)
+        return int(fields[1]) / 1e9 if len(fields) > 1 else 0.0
+
+    def end_strays(self) -> float:
+        """Kills and reaps what the program left behind; their processor seconds.
+
+        Orphans become children of pid 1, so having no child means that nothing is left.
+        """
+        seconds = 0.0
+        while True:
+            try:
+                pid, _, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return seconds
+            if pid == 0:
+                kill_everything_else()
+                pid, _, usage = os.wait4(-1, 0)
+            seconds += usage.ru_utime + usage.ru_stime
+
+
+def _empty_program_bytes() -> int:
+    """Peak memory of a fork that does nothing: what every program inherits."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    return os.wait4(pid, 0)[2].ru_maxrss * 1024
+
+
+def kill_everything_else() -> None:
+    """SIGKILL to every process of this pid namespace but its first, which this must be.
+
+    `main` has compared the namespace with the launcher's before anything else, so the check here is the second one:
+    outside a namespace of its own, this call would end the whole machine.
+    """
+    if os.getpid() != 1:
+        raise AssertionError("not pid 1 of a pid namespace")
+    os.kill(-1, signal.SIGKILL)
+
+
+def processor_s(pid: int) -> float:
+    """Processor seconds of one process so far, 0 where it has just ended (see clock_getcpuclockid(3))."""
+    try:
+        return time.clock_gettime(((~pid) << 3) | 2)
+    except OSError:
+        return 0.0
+
+
+def tidy() -> bool:
+    """Removes plain files from the scratch directories; False where something else was left, so the box must go."""
+    clean = True
+    for directory in _SCRATCH:
+        for name in os.listdir(directory):
+            try:
+                os.unlink(f"{directory}/{name}")
+            except OSError:
+                clean = False
+    return clean
+
+
+if __name__ == "__main__":
+    main()
