@@ -1,0 +1,1 @@
+"""A benchmark harness for code models: problems, samples, verdicts, statistics."""
