@@ -1,0 +1,107 @@
+"""summary.md: the scores of a run on half a page, with what they cover."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+NOT_RECORDED = "not recorded"
+
+OPENS_HTML = re.compile("<(?=[A-Za-z/!?])")
+
+LEGEND = """\
+Intervals: `problems` is for other problems of this kind; `benchmark` is for these same problems with new samples.
+Neither covers training seeds, the choice of prompt, or contamination."""
+
+
+def render_summary(run: Mapping[str, Any], results: Mapping[str, Any]) -> str:
+    """The text of summary.md.
+
+    Args:
+        run: the content of `run.json`; read here: `sandbox.layers` (a list of names) and `packages` (which packages
+            the judged programs could import). What is absent is shown as "not recorded".
+        results: what `build_results` returned; `protocol.hash` and `protocol.data` (file name -> sha256) are shown.
+    """
+    tasks: Mapping[str, Any] = results["tasks"]
+    parts = [
+        "# Results",
+        *(_incomplete(name, task) for name, task in tasks.items() if not task["complete"]),
+        _scores(tasks),
+        LEGEND,
+        _verdicts(tasks),
+        _modes(tasks),
+        _covers(run, results["protocol"]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _incomplete(name: str, task: Mapping[str, Any]) -> str:
+    return (
+        f"**Incomplete**: {_cell(name)} has {task['unjudged']} unjudged and {task['missing']} missing of "
+        f"{task['samples']} samples; they are in no score. Type the same command again to judge them."
+    )
+
+
+def _scores(tasks: Mapping[str, Any]) -> str:
+    header = ("task", "problems", "samples", "k", "n", "pass@k", "interval: problems", "interval: benchmark")
+    rows = (
+        (name, task["problems"], task["samples"], k, _range_of_n(score), *_numbers(score))
+        for name, task in tasks.items()
+        for k, score in task["pass_at_k"].items()
+    )
+    return _table(header, rows)
+
+
+def _numbers(score: Mapping[str, Any]) -> tuple[str, str, str]:
+    """pass@k and its two intervals in percent, or why they are absent."""
+    if score["estimate"] is None:
+        return score["method"], "", ""
+    level = f"({100 * score['level']:g} %)"
+    low, high = score["ci_problems"]
+    problems = f"{100 * low:.2f} to {100 * high:.2f} {level}"
+    if score["ci_benchmark"] is None:
+        return f"{100 * score['estimate']:.2f} %", problems, "not estimable (n<2k)"
+    low, high = score["ci_benchmark"]
+    return f"{100 * score['estimate']:.2f} %", problems, f"{100 * low:.2f} to {100 * high:.2f} {level}"
+
+
+def _range_of_n(score: Mapping[str, Any]) -> str:
+    smallest, largest = score["n_min"], score["n_max"]
+    return str(smallest) if smallest == largest else f"{smallest} to {largest}"
+
+
+def _verdicts(tasks: Mapping[str, Any]) -> str:
+    names = list(next(iter(tasks.values()))["verdicts"])
+    rows = ((name, *(task["verdicts"][verdict] for verdict in names), task["missing"]) for name, task in tasks.items())
+    return _table(("verdicts", *names, "missing"), rows)
+
+
+def _modes(tasks: Mapping[str, Any]) -> str:
+    rows = ((name, mode, count) for name, task in tasks.items() for mode, count in task["modes"].items())
+    return _table(("task", "judged in mode", "samples"), rows)
+
+
+def _covers(run: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:
+    layers = (run.get("sandbox") or {}).get("layers") or [NOT_RECORDED]
+    data = protocol.get("data") or {NOT_RECORDED: NOT_RECORDED}
+    rows = [
+        ("protocol", protocol.get("hash", NOT_RECORDED)),
+        *(("data sha256", digest if name == NOT_RECORDED else f"{name}: {digest}") for name, digest in data.items()),
+        ("sandbox layers", ", ".join(map(str, layers))),
+        ("packages", run.get("packages", NOT_RECORDED)),
+    ]
+    return _table(("what the scores cover", ""), rows)
+
+
+def _table(header: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
+    """A Markdown table."""
+    titles = [_cell(title) for title in header]
+    lines = [titles, ["---"] * len(titles), *([_cell(value) for value in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    """`value` on one line, with nothing in it that Markdown would take for the end of a cell or for HTML."""
+    text = " ".join(str(value).split())
+    return OPENS_HTML.sub("&lt;", text.replace("\\", "\\\\").replace("|", "\\|"))

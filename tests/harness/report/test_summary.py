@@ -1,0 +1,62 @@
+"""summary.md: everything a reader needs is there, and nothing can break its tables."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from harness.report import render_summary
+
+RUN = {"sandbox": {"layers": ["user namespace", "seccomp"]}, "packages": "standard library only"}
+
+
+def test_scores_are_percent_with_both_intervals_named(complete: dict[str, Any]) -> None:
+    text = render_summary(RUN, complete)
+    assert "| task | problems | samples | k | n | pass@k | interval: problems | interval: benchmark |" in text
+    assert re.search(r"\| mini \| 3 \| 12 \| 1 \| 4 \| 41\.67 % \| \S+ to \S+ \(95 %\) \| \S+ to \S+ \(95 %\) \|", text)
+
+
+def test_interval_that_is_not_estimable_says_so(complete: dict[str, Any]) -> None:
+    assert re.search(r"\| mini \| 3 \| 12 \| 4 \| 4 \| 66\.67 % \| .* \| not estimable \(n<2k\) \|", render(complete))
+
+
+def test_covers_names_protocol_data_sandbox_and_packages(complete: dict[str, Any]) -> None:
+    text = render_summary(RUN, complete)
+    for row in (
+        "| protocol | c0ffee |",
+        f"| data sha256 | HumanEval.jsonl.gz: {'ab' * 32} |",
+        "| sandbox layers | user namespace, seccomp |",
+        "| packages | standard library only |",
+    ):
+        assert row in text
+
+
+def test_facts_that_were_not_recorded_are_shown_as_such(complete: dict[str, Any]) -> None:
+    text = render_summary({}, {**complete, "protocol": {}})
+    for what in ("protocol", "data sha256", "sandbox layers", "packages"):
+        assert f"| {what} | not recorded |" in text
+
+
+def test_incomplete_run_says_so_above_its_scores(incomplete: dict[str, Any]) -> None:
+    text = render(incomplete)
+    assert 0 < text.index("**Incomplete**: mini has 1 unjudged and 1 missing of 12 samples") < text.index("pass@k")
+
+
+def test_complete_run_does_not_mention_incompleteness(complete: dict[str, Any]) -> None:
+    assert "Incomplete" not in render(complete)
+
+
+def test_score_without_an_estimate_gives_its_reason(incomplete: dict[str, Any]) -> None:
+    reason = "not estimable: pass@4 needs 4 judged samples, 'M/1' has 2 (too few in 1 of 3 problems)"
+    assert f"| {reason} |  |  |" in render(incomplete)
+
+
+def test_names_with_pipes_newlines_and_tags_cannot_break_a_table(results_of: Any) -> None:
+    text = render(results_of({"M/0": "p"}, [1], task_name="a|b\n<c>"))
+    assert "| a\\|b &lt;c> | 1 | 1 |" in text
+    rows = [line for line in text.splitlines() if line.startswith("| a")]
+    assert len(rows) == 3
+
+
+def render(results: dict[str, Any]) -> str:
+    return render_summary(RUN, results)
