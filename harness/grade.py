@@ -1,0 +1,378 @@
+"""(Problem, program, sandbox) -> verdict. The only place that turns facts into a verdict.
+
+Split mode: the dataset's tests run here, in the slot; each call of the candidate crosses to the box and back as plain
+data. Neither tests nor expected values nor the verdict ever enter the process that runs the candidate.
+
+In-process mode: only where the tests need the candidate's own objects. Tests and candidate share a process in the box; a
+pass takes the nonce that is sent after the last assertion, and two negative controls that do not pass.
+
+The reference solution is run first. It chooses the mode, says which calls the tests make and how many assertions hold,
+and measures the processor time from which the limit for the samples is set.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import random
+import secrets
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.conversation import (
+    BrokenProtocol,
+    CandidateRaised,
+    Conversation,
+    NotData,
+    NotPlanned,
+    raised,
+)
+from harness.records import Grade, Verdict
+from harness.script import FILENAME, CompiledScript, ScriptError, counted_source, negative_controls
+from sandbox import wire
+from sandbox.local import AnswerTooLarge, Call, LocalSandbox, ProgramEnded, Session
+from sandbox.program import BoxLost, Ending, Execution, Limits, Program
+from tasks.problem import Problem
+
+VERSION = "1"
+"""Part of the protocol: raised whenever the same sample could get another verdict."""
+
+SPLIT, IN_PROCESS = "split", "in-process"
+_ATTEMPTS = 3
+_TESTS_S = 10.0
+"""Processor seconds that the tests themselves may spend on the values of one sample."""
+_DETAIL_LENGTH = 300
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What the reference showed about a problem."""
+
+    mode: str
+    assertions: int
+    """How many assertions hold in a full run of the tests; a pass takes exactly as many."""
+    calls: tuple[Call, ...]
+    """The calls that the tests make, in order; empty in in-process mode."""
+    answers: frozenset[bytes]
+    """Payloads of the reference's answers."""
+    cpu_s: float
+    """Processor seconds of the reference, start of its process included."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, for another process or a file."""
+        return {
+            "mode": self.mode,
+            "assertions": self.assertions,
+            "calls": [[name, _text(payload)] for name, payload in self.calls],
+            "answers": sorted(_text(payload) for payload in self.answers),
+            "cpu_s": self.cpu_s,
+        }
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> Plan:
+        """The inverse of `to_json`."""
+        return cls(
+            mode=row["mode"],
+            assertions=row["assertions"],
+            calls=tuple((name, base64.b64decode(text)) for name, text in row["calls"]),
+            answers=frozenset(base64.b64decode(text) for text in row["answers"]),
+            cpu_s=row["cpu_s"],
+        )
+
+
+def _text(payload: bytes) -> str:
+    return base64.b64encode(payload).decode()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """A verdict with its reason and the facts behind it; a Grade before it is tied to a sample."""
+
+    verdict: Verdict
+    detail: str = ""
+    execution: Execution | None = None
+    attempts: int = 1
+
+    def grade(self, task_id: str, index: int, mode: str, program: str) -> Grade:
+        facts = self.execution
+        return Grade(
+            task_id=task_id,
+            index=index,
+            verdict=self.verdict,
+            mode=mode,
+            program=program_digest(program),
+            cpu_s=round(facts.cpu_s, 6) if facts else 0.0,
+            wall_s=round(facts.wall_s, 6) if facts else 0.0,
+            memory_bytes=facts.memory_bytes if facts else 0,
+            detail=" ".join(self.detail.split())[:_DETAIL_LENGTH],
+            attempts=self.attempts,
+        )
+
+
+def program_digest(program: str) -> str:
+    """The first 16 hex digits of a program's sha256."""
+    return hashlib.sha256(program.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+class ReferenceFailed(Exception):
+    """The problem's own solution does not pass its own tests here, so nothing can be said of anybody else's."""
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Planning
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def make_plan(problem: Problem, reference: str, sandbox: LocalSandbox, limits: Limits) -> Plan:
+    """Runs the reference program and notes how the tests use it.
+
+    Raises:
+        ReferenceFailed: it passes in neither mode.
+        sandbox.program.SandboxError: a fault of the sandbox.
+    """
+    script = _compiled(problem)
+    with _session(sandbox, reference, limits, stay=True) as session:
+        conversation = Conversation(session, None)
+        judgement, held = _converse(script, problem, conversation, session)
+    if judgement.verdict is Verdict.PASSED and held > 0 and not conversation.opaque:
+        assert judgement.execution is not None
+        return Plan(
+            mode=SPLIT,
+            assertions=held,
+            calls=tuple(conversation.calls),
+            answers=frozenset(conversation.answers),
+            cpu_s=judgement.execution.cpu_s,
+        )
+    inside, held = _run_inside(reference, counted_source(problem.check), sandbox, limits)
+    if inside.verdict is not Verdict.PASSED or held == 0:
+        reason = inside.detail or judgement.detail or "no assertion was executed"
+        raise ReferenceFailed(f"{problem.task_id}: the reference solution fails its own tests: {reason}")
+    assert inside.execution is not None
+    return Plan(mode=IN_PROCESS, assertions=held, calls=(), answers=frozenset(), cpu_s=inside.execution.cpu_s)
+
+
+def _compiled(problem: Problem) -> CompiledScript:
+    try:
+        return CompiledScript(problem.check)
+    except ScriptError as error:
+        raise ReferenceFailed(f"{problem.task_id}: {error}") from error
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Judging
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class Judge:
+    """Judges programs for one problem, with what can be prepared once prepared."""
+
+    def __init__(self, problem: Problem, plan: Plan, sandbox: LocalSandbox, limits: Limits) -> None:
+        self.problem = problem
+        self.plan = plan
+        self.sandbox = sandbox
+        self.limits = limits
+        self._script = _compiled(problem)
+
+    def judge(self, program: str) -> Judgement:
+        """The verdict on one program. A fault of the sandbox is retried on a fresh box, and is never the program's."""
+        fault = ""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return replace(self._judge_once(program), attempts=attempt)
+            except BoxLost as error:
+                fault = str(error)
+        return Judgement(verdict=Verdict.UNJUDGED, detail=f"sandbox: {fault}", attempts=_ATTEMPTS)
+
+    def _judge_once(self, program: str) -> Judgement:
+        if self.plan.mode == IN_PROCESS:
+            return self._judge_inside(program)
+        try:
+            return self._judge_split(program, self.plan.calls)
+        except NotPlanned:
+            return self._judge_split(program, None)
+
+    def _judge_split(self, program: str, calls: tuple[Call, ...] | None) -> Judgement:
+        with _session(self.sandbox, program, self.limits, calls or (), stay=calls is None) as session:
+            conversation = Conversation(session, calls, self.plan.answers)
+            judgement, held = _converse(self._script, self.problem, conversation, session)
+        return _complete(judgement, held, self.plan.assertions)
+
+    def _judge_inside(self, program: str) -> Judgement:
+        tests = counted_source(self.problem.check)
+        judgement, held = _run_inside(program, tests, self.sandbox, self.limits)
+        judgement = _complete(judgement, held, self.plan.assertions)
+        if judgement.verdict is not Verdict.PASSED:
+            return judgement
+        for control in negative_controls(self.problem.check, random.SystemRandom()):
+            outcome, _ = _run_inside(program, control, self.sandbox, self.limits)
+            if outcome.verdict is Verdict.PASSED:
+                detail = "passes tests that cannot be passed, so it tampers with them"
+                return replace(judgement, verdict=Verdict.WRONG_ANSWER, detail=detail)
+        return judgement
+
+
+@contextlib.contextmanager
+def _session(
+    sandbox: LocalSandbox, program: str, limits: Limits, calls: tuple[Call, ...] = (), *, stay: bool, tests: Any = None
+) -> Iterator[Session]:
+    session = sandbox.open(Program(source=program, tests=tests), limits, calls, stay=stay)
+    try:
+        yield session
+    finally:
+        session.end()
+
+
+def _complete(judgement: Judgement, held: int, expected: int) -> Judgement:
+    """A pass must have come by every assertion that the reference came by."""
+    if judgement.verdict is not Verdict.PASSED or held == expected:
+        return judgement
+    detail = f"{held} assertions held where the reference has {expected}"
+    return replace(judgement, verdict=Verdict.WRONG_ANSWER, detail=detail)
+
+
+def _converse(
+    script: CompiledScript, problem: Problem, conversation: Conversation, session: Session
+) -> tuple[Judgement, int]:
+    """Runs the tests against a started program: what came of it, and how many assertions held in a pass."""
+    held = 0
+    try:
+        conversation.begin()
+        stand_ins = {name: conversation.stand_in(name) for name in problem.check.names}
+        with _deadline():
+            held = script.run(stand_ins)
+        verdict, detail = Verdict.PASSED, ""
+    except (BoxLost, NotPlanned):
+        raise
+    except ProgramEnded:
+        verdict, detail = _ended_early(session.end())
+    except BaseException as error:
+        verdict, detail = _failed(error, script)
+    execution = session.end()
+    if verdict is Verdict.PASSED:
+        verdict, detail = _within_limits(execution)
+    return Judgement(verdict=verdict, detail=detail, execution=execution), held
+
+
+def _run_inside(program: str, tests: str, sandbox: LocalSandbox, limits: Limits) -> tuple[Judgement, int]:
+    """Runs tests beside the program in the box; a pass is the nonce, which is sent after the last assertion."""
+    nonce = secrets.token_bytes(16)
+    held = 0
+    with _session(sandbox, program, limits, stay=False, tests=(tests.encode(), nonce)) as session:
+        conversation = Conversation(session, None)
+        try:
+            conversation.begin()
+            kind, payload = session.receive()
+            if kind == wire.RAISED:
+                raise raised(payload)
+            verdict, detail = Verdict.PASSED, ""
+            if kind != wire.DONE or payload[:16] != nonce:
+                raise BrokenProtocol("the tests did not report their end")
+            held = int.from_bytes(payload[16:24], "little")
+        except BoxLost:
+            raise
+        except ProgramEnded:
+            verdict, detail = _ended_early(session.end())
+        except BaseException as error:
+            verdict, detail = _failed(error, None)
+        execution = session.end()
+    if verdict is Verdict.PASSED:
+        verdict, detail = _within_limits(execution)
+    return Judgement(verdict=verdict, detail=detail, execution=execution), held
+
+
+def _within_limits(execution: Execution) -> tuple[Verdict, str]:
+    """A program that gave every right answer has passed, unless its clock says otherwise."""
+    if execution.ending is Ending.CPU_LIMIT:
+        return Verdict.TIMEOUT, f"right answers after {execution.cpu_s:.2f} s of processor time"
+    return Verdict.PASSED, ""
+
+
+def _ended_early(execution: Execution) -> tuple[Verdict, str]:
+    """The verdict where the program's process ended while an answer was due."""
+    match execution.ending:
+        case Ending.CPU_LIMIT:
+            return Verdict.TIMEOUT, f"used {execution.cpu_s:.2f} s of processor time"
+        case Ending.IDLE_LIMIT:
+            return Verdict.TIMEOUT, "waited for something that does not come"
+        case Ending.WALL_LIMIT:
+            return Verdict.TIMEOUT, f"still there after {execution.wall_s:.0f} s"
+        case Ending.SIGNALED:
+            return Verdict.RUNTIME_ERROR, f"ended by {_signal_name(execution.code)}"
+        case _:
+            return Verdict.RUNTIME_ERROR, "its process ended before its tests did"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _failed(error: BaseException, script: CompiledScript | None) -> tuple[Verdict, str]:
+    """The verdict where the tests did not come to their end."""
+    match error:
+        case CandidateRaised():
+            return _candidate_raised(error, inside=script is None)
+        case AnswerTooLarge():
+            return Verdict.OUTPUT_LIMIT, str(error)
+        case BrokenProtocol():
+            return Verdict.RUNTIME_ERROR, f"its process broke the protocol: {error}"
+        case NotData():
+            return Verdict.WRONG_ANSWER, f"the tests pass {error}, which cannot cross"
+        case _TestsTooSlow():
+            return Verdict.TIMEOUT, f"the tests needed over {_TESTS_S:.0f} s with its answers"
+        case AssertionError():
+            return Verdict.WRONG_ANSWER, _where(error, script) or "an assertion does not hold"
+        case _:
+            return Verdict.WRONG_ANSWER, f"{type(error).__name__}: {error}; {_where(error, script)}"
+
+
+def _candidate_raised(error: CandidateRaised, *, inside: bool) -> tuple[Verdict, str]:
+    at = f" at line {error.line}" if error.line else ""
+    detail = f"{error.kind}: {error.message}{at}"
+    if isinstance(error, MemoryError):
+        return Verdict.MEMORY_LIMIT, detail
+    if error.where == "compile":
+        return Verdict.SYNTAX_ERROR, detail
+    if error.where == "tests" and isinstance(error, AssertionError):
+        return Verdict.WRONG_ANSWER, detail
+    return Verdict.RUNTIME_ERROR, detail
+
+
+def _where(error: BaseException, script: CompiledScript | None) -> str:
+    """The line of the tests that failed."""
+    line = 0
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == FILENAME:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return script.line(line) if script is not None and line else ""
+
+
+class _TestsTooSlow(BaseException):
+    """The tests spent too long on a candidate's values, which are hostile input to them."""
+
+
+@contextlib.contextmanager
+def _deadline() -> Iterator[None]:
+    """Bounds the processor time of the tests. Signals reach only the main thread; elsewhere there is no bound."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def expire(*_: object) -> None:
+        raise _TestsTooSlow
+
+    previous: Callable[..., Any] | int | None = signal.signal(signal.SIGVTALRM, expire)
+    signal.setitimer(signal.ITIMER_VIRTUAL, _TESTS_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, previous)

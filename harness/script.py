@@ -1,0 +1,127 @@
+"""A dataset's test source, compiled so that every assertion that holds is counted."""
+
+from __future__ import annotations
+
+import ast
+import random
+from collections.abc import Callable
+from types import CodeType
+from typing import Any
+
+from tasks.problem import Script
+
+COUNTER = "__assertion_held__"
+"""The name under which compiled tests report an assertion that held."""
+
+FILENAME = "<tests>"
+
+
+class ScriptError(ValueError):
+    """The dataset's own source does not compile."""
+
+
+class CompiledScript:
+    """One problem's tests, compiled once and run once per sample, each time in a namespace of its own."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        try:
+            self._setup = compile(script.setup, "<setup>", "exec", dont_inherit=True)
+            self._test = _counting(script.test, FILENAME)
+            self._start = _counting(script.start, "<start>")
+        except (SyntaxError, ValueError) as error:
+            raise ScriptError(f"the tests do not compile: {error}") from error
+
+    def run(self, stand_ins: dict[str, Callable[..., Any]]) -> int:
+        """Runs the tests with `stand_ins` in place of the candidate's names; how many assertions held.
+
+        Raises:
+            BaseException: whatever the tests or the stand-ins raise.
+        """
+        held = 0
+
+        def count() -> None:
+            nonlocal held
+            held += 1
+
+        namespace: dict[str, Any] = {"__name__": "tests", COUNTER: count}
+        # The draws of tests with random inputs are the same for every sample: a verdict must repeat.
+        random.seed(0)
+        exec(self._setup, namespace)
+        namespace.update(stand_ins)
+        exec(self._test, namespace)
+        namespace.update(stand_ins)
+        exec(self._start, namespace)
+        return held
+
+    def line(self, number: int) -> str:
+        """One line of the test source, for a message."""
+        lines = self.script.test.splitlines()
+        return lines[number - 1].strip() if 0 < number <= len(lines) else ""
+
+
+def _counting(source: str, filename: str) -> CodeType:
+    tree = _CountAssertions().visit(ast.parse(source, filename))
+    return compile(ast.fix_missing_locations(tree), filename, "exec", dont_inherit=True)
+
+
+class _CountAssertions(ast.NodeTransformer):
+    """Adds a call of the counter after every assert statement."""
+
+    def visit_Assert(self, node: ast.Assert) -> list[ast.stmt]:
+        call = ast.Expr(ast.Call(ast.Name(COUNTER, ast.Load()), [], []))
+        return [node, ast.copy_location(call, node)]
+
+
+def counted_source(script: Script) -> str:
+    """The tests as source that counts its own assertions, for a process where the candidate runs beside them."""
+    tree = _CountAssertions().visit(ast.parse(f"{script.test}\n{script.start}\n"))
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def negative_controls(script: Script, rng: random.Random) -> list[str]:
+    """Variants of the tests that no honest program passes: one has a false assertion inside, one a wrong expectation.
+
+    A program that passes the tests by tampering with them passes these too, and so is found out. Where they differ from
+    the tests is drawn anew each time, so that a program cannot be written around it.
+    """
+    controls = []
+    for spoil in (_insert_falsehood, _change_expectation):
+        tree = ast.parse(f"{script.test}\n{script.start}\n")
+        if spoil(tree, rng):
+            counted = ast.fix_missing_locations(_CountAssertions().visit(tree))
+            controls.append(ast.unparse(counted))
+    return controls
+
+
+def _bodies_with_asserts(tree: ast.AST) -> list[list[ast.stmt]]:
+    bodies = [node.body for node in ast.walk(tree) if isinstance(node, (ast.Module, ast.FunctionDef))]
+    return [body for body in bodies if any(isinstance(statement, ast.Assert) for statement in body)]
+
+
+def _insert_falsehood(tree: ast.Module, rng: random.Random) -> bool:
+    bodies = _bodies_with_asserts(tree)
+    if not bodies:
+        return False
+    body = rng.choice(bodies)
+    places = [place for place, statement in enumerate(body) if isinstance(statement, ast.Assert)]
+    body.insert(rng.choice(places), ast.Assert(ast.Constant(False), None))
+    return True
+
+
+def _change_expectation(tree: ast.Module, rng: random.Random) -> bool:
+    """Turns the right side of one `assert ... == ...` into something that equals nothing."""
+    comparisons = [
+        statement.test
+        for body in _bodies_with_asserts(tree)
+        for statement in body
+        if isinstance(statement, ast.Assert)
+        and isinstance(statement.test, ast.Compare)
+        and isinstance(statement.test.ops[0], ast.Eq)
+    ]
+    if not comparisons:
+        return False
+    chosen = rng.choice(comparisons)
+    # A fresh list of a nan: unequal to every honest value, and not to be told from a constant of the data by its type.
+    chosen.comparators[-1] = ast.parse(f"[float('nan'), {rng.randrange(10**6)}]", mode="eval").body
+    return True
