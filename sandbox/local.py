@@ -49,14 +49,14 @@ class LocalSandbox:
         self._box: _Box | None = None
 
     def start(self) -> dict[str, Any]:
-        """Sets a box up now, unless there is one; what protects it, layer by layer.
+        """Sets a box up now, unless there is one. What it is: `layers` of protection, `python`, `run_queue_clock`.
 
         Raises:
             SandboxUnavailable: this machine does not allow it; the message names the step.
         """
         if self._box is None:
             self._box = _Box(self.packages)
-        return self._box.layers
+        return self._box.facts
 
     def open(self, program: Program, limits: Limits, calls: Sequence[Call] = (), *, stay: bool = False) -> Session:
         """Starts a program, which makes `calls` on its own and, with `stay`, then waits for more.
@@ -110,10 +110,11 @@ class _Box:
             pass_fds=[theirs.fileno()],
             env=environment,
             cwd="/",
+            start_new_session=True,  # an interrupt typed at the terminal is for the driver alone
         )
         theirs.close()
         try:
-            self.layers: dict[str, Any] = {**self._greeting(), "packages": packages.policy}
+            self.facts: dict[str, Any] = {"name": "local", **self._greeting()}
         except BaseException:
             self.close()
             raise
@@ -126,8 +127,8 @@ class _Box:
             raise SandboxUnavailable(f"the box was not ready within {_START_S:.0f} s") from None
         self.control.settimeout(None)
         if message[:1] == wire.BORN:
-            layers: dict[str, Any] = json.loads(message[1:])
-            return layers
+            facts: dict[str, Any] = json.loads(message[1:])
+            return facts
         reason = message[1:].decode(errors="replace") or self._last_words()
         raise SandboxUnavailable(f"the local sandbox cannot be set up: {reason}")
 

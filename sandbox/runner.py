@@ -23,6 +23,8 @@ COUNTER = "__assertion_held__"
 """What tests beside the program call after each assertion that held."""
 
 _MESSAGE_LENGTH = 500
+_LAST_WORDS_BYTES = 16 << 20
+"""Address space kept back so that a program that has used all of its own can still say so."""
 
 
 def run(job: int, cpu_s: float, memory_bytes: int) -> None:
@@ -42,7 +44,7 @@ def _confine(job: int, cpu_s: float, memory_bytes: int) -> None:
     os.closerange(4, 64)
     seconds = int(cpu_s) + 2  # the zygote's own clock is finer; this is for the case that it is gone
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes + _LAST_WORDS_BYTES))
 
 
 class _Link:
@@ -164,6 +166,9 @@ def _changed(before: bytes, arguments: tuple[Any, ...], keywords: dict[str, Any]
 
 
 def _raised(where: str, error: BaseException) -> tuple[int, bytes]:
+    if isinstance(error, MemoryError):
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
     try:
         message = str(error)[:_MESSAGE_LENGTH]
     except BaseException:

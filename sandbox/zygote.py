@@ -112,15 +112,15 @@ def _last_layers(settings: dict[str, Any], procfs: int | None) -> dict[str, Any]
     sys.path.extend(settings["import_path"])
     _warm_up(settings["preload"])
     seccomp.install()
-    return {
-        "namespaces": ["user", "pid", "mount", "network", "ipc", "uts", "cgroup"],
-        "root": "read-only",
-        "capabilities": "none",
-        "no_new_privs": True,
-        "seccomp": "deny-list",
-        "run_queue_clock": procfs is not None,
-        "python": sys.version.split()[0],
-    }
+    layers = [
+        "namespaces: user, pid, mount, network, ipc, uts, cgroup",
+        "read-only root",
+        "no capabilities",
+        "no_new_privs",
+        "seccomp deny-list",
+        "resource limits",
+    ]
+    return {"layers": layers, "run_queue_clock": procfs is not None, "python": sys.version.split()[0]}
 
 
 def _warm_up(preload: list[str]) -> None:

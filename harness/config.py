@@ -1,0 +1,125 @@
+"""One run's choices: checked once, written to run.json before anything else, compared on resume."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from harness import grade
+from sandbox.program import Limits
+from tasks.problem import Preset, Problem, Task
+
+DEFAULT_KS = (1, 10, 100)
+"""Those of them that the number of samples allows are reported where no k is asked for."""
+
+
+class UsageError(ValueError):
+    """What the user asked for cannot be done; the message says what came, what is accepted and what to type."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """Everything that decides a run. Field by field what `run.json` holds under `config`."""
+
+    task: str = "humaneval"
+    preset: str = "codex"
+    model: str = "reference"
+    """`reference` for the dataset's own solutions, `samples:PATH` for a file of samples."""
+    model_digest: str = ""
+    """sha256 of the samples file; empty for `reference`."""
+    limit: int | None = None
+    """Only the first so many problems."""
+    subset: bool = False
+    """Only the problems that the samples file has samples for."""
+    packages: str = "stdlib"
+    cpu_s: float = 0.5
+    """Least processor seconds a program may use."""
+    cpu_factor: float = 20.0
+    """A program may use this many times the reference's processor seconds, where that is more than `cpu_s`."""
+    memory_bytes: int = 1 << 30
+    ks: tuple[int, ...] = ()
+    """The k of pass@k; empty for those of `DEFAULT_KS` that the number of samples allows."""
+    workers: int = 1
+    engine: str = "local"
+    sandbox: str = "auto"
+
+    def __post_init__(self) -> None:
+        for k in self.ks:
+            if k < 1:
+                raise UsageError(f"k must be 1 or more, not {k}")
+        for name in ("workers", "cpu_s", "cpu_factor", "memory_bytes"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"{name} must be more than 0, not {getattr(self, name)}")
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"--limit takes 1 or more problems, not {self.limit}")
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {**asdict(self), "ks": list(self.ks)}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> RunConfig:
+        """The inverse of `to_json`; keys it does not know are ignored, so that older code reads newer runs."""
+        known = {field.name for field in fields(cls)}
+        values = {name: value for name, value in row.items() if name in known}
+        return cls(**{**values, "ks": tuple(values.get("ks", ()))})
+
+    def limits_for(self, reference_cpu_s: float) -> Limits:
+        """The limits of the samples of a problem whose reference used so much processor time."""
+        cpu_s = max(self.cpu_s, self.cpu_factor * reference_cpu_s)
+        return Limits(
+            cpu_s=round(cpu_s, 3),
+            idle_s=max(3.0, round(cpu_s, 3)),
+            wall_s=max(60.0, round(10 * cpu_s, 3)),
+            memory_bytes=self.memory_bytes,
+        )
+
+
+WHAT_MAY_CHANGE = ("ks", "workers", "engine", "sandbox")
+"""Choices that a resumed run may make anew, because no sample and no verdict depends on them."""
+
+
+def protocol(config: RunConfig, task: Task, problems: Sequence[Problem], python: str, packages: Mapping[str, str]) -> dict[str, Any]:
+    """What makes two scores comparable, and a hash of it. Scores under different hashes are different measurements."""
+    preset = find_preset(task, config.preset)
+    body: dict[str, Any] = {
+        "task": task.name,
+        "task_version": task.version,
+        "data": task.data_digests(),
+        "problems": hashlib.sha256("".join(problem.digest for problem in problems).encode()).hexdigest(),
+        "num_problems": len(problems),
+        "preset": {"name": preset.name, "stops": list(preset.stops)},
+        "grader_version": grade.VERSION,
+        "limits": {
+            "cpu_s": config.cpu_s,
+            "cpu_factor": config.cpu_factor,
+            "memory_bytes": config.memory_bytes,
+        },
+        "packages": {"policy": config.packages, "versions": dict(packages)},
+        "python": ".".join(python.split(".")[:2]),
+    }
+    return {**body, "hash": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]}
+
+
+def find_preset(task: Task, name: str) -> Preset:
+    """The preset called `name`.
+
+    Raises:
+        UsageError: the task has no such preset.
+    """
+    for preset in task.presets:
+        if preset.name == name:
+            return preset
+    accepted = ", ".join(preset.name for preset in task.presets)
+    raise UsageError(f"{task.name} has no prompt preset {name!r}; accepted: {accepted}")
+
+
+def differences(before: Any, after: Any, name: str = "") -> list[str]:
+    """Where two plain values differ, one line per field."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = dict.fromkeys([*before, *after])
+        return [line for key in keys for line in differences(before.get(key), after.get(key), f"{name}.{key}".strip("."))]
+    return [] if before == after else [f"{name}: {before!r} before, {after!r} now"]

@@ -1,0 +1,354 @@
+"""The story of a run: problems, samples, verdicts, report. Each stage can stop here and go on from its files."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import grade
+from harness.config import DEFAULT_KS, RunConfig, UsageError, find_preset, protocol
+from harness.engine import Batch, Engine, LocalEngine, Outcome, SerialEngine
+from harness.progress import Progress
+from harness.records import (
+    Grade,
+    Key,
+    RecordFile,
+    Sample,
+    Verdict,
+    read_grades,
+    read_samples,
+    shard_path,
+    write_atomic,
+)
+from harness.rundir import open_run, read_run
+from sandbox.choice import open_sandbox
+from sandbox.packages import resolve
+from sandbox.program import Limits
+from tasks.catalog import load_task
+from tasks.problem import Problem, Task
+
+BATCH = 8
+"""Programs a slot is given at a time; few, so that the last batches end together."""
+
+REFERENCE_LIMITS = Limits(cpu_s=60.0, idle_s=60.0, wall_s=600.0)
+"""References are trusted to end, and are what the limits of the samples are measured by."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """What is to be judged: a task's problems, and the samples asked for."""
+
+    config: RunConfig
+    task: Task
+    problems: Mapping[str, Problem]
+    samples: Mapping[Key, Sample]
+
+    @property
+    def expected(self) -> dict[str, int]:
+        """How many samples each problem has, in the order of the task."""
+        counts = collections.Counter(task_id for task_id, _ in self.samples)
+        return {task_id: counts[task_id] for task_id in self.problems}
+
+
+def run(config: RunConfig, out: Path) -> dict[str, Any]:
+    """All stages; the content of results.json.
+
+    Raises:
+        UsageError: what was asked for cannot be done.
+        tasks.data.DatasetUnavailable: the task's data cannot be had.
+        sandbox.program.SandboxUnavailable: no sandbox can be set up.
+    """
+    job = plan_job(config)
+    # Slots first: whatever is imported later, they are forked from a process that is small and has no threads.
+    with contextlib.closing(_engine(config)) as engine:
+        record = open_run(out, config, _protocol(job), _box(config))
+        write_samples(job, out)
+        evaluate(job, out, engine)
+    return report(out, record)
+
+
+def generate(config: RunConfig, out: Path) -> Path:
+    """Samples only; the file they are in."""
+    job = plan_job(config)
+    open_run(out, config, _protocol(job), _box(config))
+    write_samples(job, out)
+    return shard_path(out, "samples")
+
+
+def plan_job(config: RunConfig) -> Job:
+    """Loads the task and finds the samples; everything about the two that can be wrong is found here.
+
+    Raises:
+        UsageError: as `run`.
+        tasks.data.DatasetUnavailable: as `run`.
+    """
+    task = load_task(config.task)
+    find_preset(task, config.preset)
+    everything = {problem.task_id: problem for problem in task.load()}
+    kept = dict(list(everything.items())[: config.limit])
+    if config.model == "reference":
+        samples = [_reference_sample(problem) for problem in kept.values()]
+    else:
+        samples, kept = _samples_from_file(config, everything, kept)
+    job = Job(config=config, task=task, problems=kept, samples={sample.key: sample for sample in samples})
+    _check_ks(config.ks, job.expected)
+    return job
+
+
+def _reference_sample(problem: Problem) -> Sample:
+    return Sample(task_id=problem.task_id, index=0, completion=problem.reference, finish_reason="stop")
+
+
+def _samples_from_file(
+    config: RunConfig, everything: Mapping[str, Problem], kept: dict[str, Problem]
+) -> tuple[list[Sample], dict[str, Problem]]:
+    """The samples of the problems that are kept, and those problems."""
+    from harness.samples import read_sample_file
+
+    path = Path(config.model.removeprefix("samples:"))
+    samples = [sample for sample in read_sample_file(path, everything) if sample.task_id in kept]
+    present = {sample.task_id for sample in samples}
+    missing = [task_id for task_id in kept if task_id not in present]
+    if missing and (not config.subset or not present):
+        raise UsageError(
+            f"{path} has no samples for {len(missing)} of {len(kept)} problems, the first is {missing[0]}; "
+            f"add samples for them, or type --subset to score only the problems it has samples for"
+        )
+    return samples, {task_id: problem for task_id, problem in kept.items() if task_id in present}
+
+
+def _check_ks(ks: Iterable[int], expected: Mapping[str, int]) -> None:
+    """pass@k of a problem with fewer than k samples does not exist; dropping the problem or the k would be a lie."""
+    for k in ks:
+        short = [task_id for task_id, count in expected.items() if count < k]
+        if short:
+            least = min(expected.values())
+            raise UsageError(
+                f"pass@{k} takes {k} samples of every problem; {short[0]} has {expected[short[0]]} "
+                f"(too few in {len(short)} of {len(expected)} problems); type -k {least} or less, or add samples"
+            )
+
+
+def _engine(config: RunConfig) -> Engine:
+    settings = {"sandbox": config.sandbox, "packages": config.packages}
+    if config.engine == "serial":
+        return SerialEngine("harness.worker:Grader", settings)
+    return LocalEngine("harness.worker:Grader", settings, slots=config.workers)
+
+
+def _box(config: RunConfig) -> dict[str, Any]:
+    """Sets one box up and takes it down again: what it is made of, or an error before anything has been generated."""
+    with open_sandbox(config.sandbox, config.packages) as sandbox:
+        return sandbox.start()
+
+
+def _protocol(job: Job) -> dict[str, Any]:
+    import platform
+
+    config = job.config
+    versions = resolve(config.packages).versions
+    return protocol(config, job.task, list(job.problems.values()), platform.python_version(), versions)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Samples
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def write_samples(job: Job, out: Path) -> None:
+    """Brings the run's samples file up to what was asked for; rows that are there stay as they are."""
+    present = read_samples(out)
+    missing = [sample for key, sample in job.samples.items() if present.get(key) != sample]
+    if missing:
+        with RecordFile(shard_path(out, "samples")) as file:
+            for sample in missing:
+                file.append(sample.to_row())
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Verdicts
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def evaluate(job: Job, out: Path, engine: Engine) -> None:
+    """A verdict for every sample that has none yet, or only one that was our own fault."""
+    programs = {key: _program(job, sample) for key, sample in job.samples.items()}
+    digests = {key: grade.program_digest(program) for key, program in programs.items()}
+    pending = _without_verdict(out, digests)
+    if not pending:
+        return
+    plans = plan_references(job, out, engine, {task_id for task_id, _ in pending})
+    # Programs that are equal to the letter get their verdict together: it would be the same one.
+    twins: dict[tuple[str, str], list[Key]] = collections.defaultdict(list)
+    for key in pending:
+        twins[key[0], digests[key]].append(key)
+    done = len(programs) - len(pending)
+    with RecordFile(shard_path(out, "verdicts")) as file, Progress("evaluate", len(programs), done=done) as progress:
+        for key in pending:
+            if key[0] not in plans.usable:
+                file.append(_unjudged(key, digests[key], plans.failed[key[0]]).to_row())
+        batches = _batches(job, plans.usable, [(keys[0], programs[keys[0]]) for keys in twins.values()])
+        for outcome in engine.run(batches):
+            row = outcome.value or _lost(outcome, digests)
+            for copy, key in enumerate(twins[row["task_id"], row["program"]]):
+                file.append({**row, "index": key[1], "attempts": 0 if copy else row["attempts"]})
+                progress.step()
+
+
+def _program(job: Job, sample: Sample) -> str:
+    problem = job.problems[sample.task_id]
+    return job.task.source(problem, sample.completion, is_program=sample.is_program, prompt=sample.prompt)
+
+
+def _without_verdict(out: Path, digests: Mapping[Key, str]) -> list[Key]:
+    """Samples without a verdict, or whose verdict is of another program or our own fault."""
+    grades = read_grades(out)
+
+    def judged(key: Key) -> bool:
+        row = grades.get(key)
+        return row is not None and row.program == digests[key] and row.verdict is not Verdict.UNJUDGED
+
+    return [key for key in digests if not judged(key)]
+
+
+def _batches(job: Job, plans: Mapping[str, grade.Plan], work: Sequence[tuple[Key, str]]) -> Iterator[Batch]:
+    by_problem: dict[str, list[dict[str, Any]]] = collections.defaultdict(list)
+    for (task_id, index), program in work:
+        if task_id in plans:
+            by_problem[task_id].append({"index": index, "program": program})
+    for task_id, parts in by_problem.items():
+        plan = plans[task_id]
+        problem = job.problems[task_id]
+        shared = {
+            "key": problem.digest,
+            "task_id": task_id,
+            "problem": problem.to_json(),
+            "plan": plan.to_json(),
+            "limits": asdict(job.config.limits_for(plan.cpu_s)),
+        }
+        for start in range(0, len(parts), BATCH):
+            yield Batch(shared=shared, parts=parts[start : start + BATCH])
+
+
+def _lost(outcome: Outcome, digests: Mapping[Key, str]) -> dict[str, Any]:
+    key = (outcome.shared["task_id"], outcome.part["index"])
+    return _unjudged(key, digests[key], f"{outcome.attempts} slots died over it", outcome.attempts).to_row()
+
+
+def _unjudged(key: Key, program: str, reason: str, attempts: int = 1) -> Grade:
+    return Grade(
+        task_id=key[0],
+        index=key[1],
+        verdict=Verdict.UNJUDGED,
+        mode="none",
+        program=program,
+        detail=reason,
+        attempts=attempts,
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# References
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class References:
+    """What the references of some problems showed."""
+
+    usable: Mapping[str, grade.Plan]
+    failed: Mapping[str, str]
+    """Why, for problems whose own solution does not pass here."""
+
+
+def plan_references(job: Job, out: Path, engine: Engine, task_ids: Iterable[str]) -> References:
+    """Runs the reference of each problem, once per run directory: a resumed run judges by the same measurements."""
+    path = out / "references.json"
+    stored: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    wanted = set(task_ids)
+    problems = {task_id: problem for task_id, problem in job.problems.items() if task_id in wanted}
+    new = [problem for problem in problems.values() if problem.digest not in stored]
+    failed: dict[str, str] = {}
+    with Progress("references", len(new)) as progress:
+        for outcome in engine.run(_reference_batches(job, new)):
+            answer = outcome.value or {"failed": "the slots that ran the reference died"}
+            if "plan" in answer:
+                stored[outcome.shared["key"]] = answer["plan"]
+            else:
+                failed[outcome.shared["task_id"]] = answer["failed"]
+            progress.step()
+    if new:
+        write_atomic(path, json.dumps(stored) + "\n")
+    usable = {
+        task_id: grade.Plan.from_json(stored[problem.digest])
+        for task_id, problem in problems.items()
+        if problem.digest in stored
+    }
+    return References(usable=usable, failed=failed)
+
+
+def _reference_batches(job: Job, problems: Iterable[Problem]) -> Iterator[Batch]:
+    for problem in problems:
+        program = job.task.source(problem, problem.reference, is_program=False)
+        shared = {
+            "key": problem.digest,
+            "task_id": problem.task_id,
+            "problem": problem.to_json(),
+            "limits": asdict(REFERENCE_LIMITS),
+        }
+        yield Batch(shared=shared, parts=[{"reference": program}])
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Report
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def report(out: Path, record: Mapping[str, Any] | None = None, ks: Sequence[int] = ()) -> dict[str, Any]:
+    """Rebuilds results.json, summary.md and junit.xml from the records; the content of results.json.
+
+    Raises:
+        UsageError: there is no run in the directory, or some k has too few samples.
+    """
+    from harness.report import build_results, write_report
+
+    record = record or read_run(out)
+    config = RunConfig.from_json(record["config"])
+    samples = read_samples(out)
+    counts = collections.Counter(task_id for task_id, _ in samples)
+    if not counts:
+        raise UsageError(f"{out} has no samples yet")
+    expected = dict(sorted(counts.items(), key=lambda item: _natural(item[0])))
+    ks = tuple(ks) or config.ks or tuple(k for k in DEFAULT_KS if k <= min(expected.values()))
+    _check_ks(ks, expected)
+    grades = [row for key, row in read_grades(out).items() if key in samples]
+    results = build_results(
+        task_name=config.task, protocol=record["protocol"], grades=grades, expected=expected, ks=ks
+    )
+    write_report(out, record, results)
+    return results
+
+
+def _natural(task_id: str) -> tuple[str, int]:
+    """`HumanEval/2` before `HumanEval/10`."""
+    head, _, tail = task_id.rpartition("/")
+    return (head, int(tail)) if tail.isdigit() else (task_id, 0)
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error

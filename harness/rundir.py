@@ -1,0 +1,86 @@
+"""One run, one directory: what it was asked to do, and whether what it is asked now is the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness import __version__
+from harness.config import WHAT_MAY_CHANGE, RunConfig, UsageError, differences
+from harness.records import write_atomic
+
+SCHEMA = "mtp-harness/run/1"
+
+
+def open_run(path: Path, config: RunConfig, protocol: Mapping[str, Any], box: Mapping[str, Any]) -> dict[str, Any]:
+    """Creates the run directory or takes up the run in it; the content of its `run.json`.
+
+    Raises:
+        UsageError: the directory cannot be written, or holds a run that was asked for something else.
+    """
+    old = read_run(path) if (path / "run.json").exists() else None
+    if old is not None:
+        _check_same(path, old, config, protocol)
+    run = {
+        "schema": SCHEMA,
+        "created": old["created"] if old else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "config": config.to_json(),
+        "protocol": dict(protocol),
+        "sandbox": dict(box),
+        "packages": _packages_text(protocol["packages"]),
+        "versions": {"harness": __version__, "python": platform.python_version()},
+        "machine": _machine(),
+    }
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        write_atomic(path / "run.json", json.dumps(run, indent=2) + "\n")
+    except OSError as error:
+        raise UsageError(f"cannot write to {path}: {error.strerror}; name another directory with --out") from error
+    return run
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """The content of `run.json`.
+
+    Raises:
+        UsageError: there is no run in the directory, or its `run.json` is damaged.
+    """
+    try:
+        run: dict[str, Any] = json.loads((path / "run.json").read_text())
+        run["config"], run["protocol"], run["created"]
+    except OSError as error:
+        raise UsageError(f"{path} holds no run: run.json: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path}/run.json is damaged ({error}); name another directory with --out") from error
+    return run
+
+
+def _check_same(path: Path, old: Mapping[str, Any], config: RunConfig, protocol: Mapping[str, Any]) -> None:
+    before = {name: value for name, value in old["config"].items() if name not in WHAT_MAY_CHANGE}
+    now = {name: value for name, value in config.to_json().items() if name not in WHAT_MAY_CHANGE}
+    changed = differences(before, now)
+    if not changed:
+        changed = differences(old["protocol"], dict(protocol), "protocol")
+    if changed:
+        listed = "\n  ".join(changed)
+        raise UsageError(
+            f"{path} holds another run:\n  {listed}\n"
+            f"Name another directory with --out, or add --fresh to throw the old run away."
+        )
+
+
+def _packages_text(packages: Mapping[str, Any]) -> str:
+    versions = packages["versions"]
+    if packages["policy"] == "host":
+        return f"host ({len(versions)} distributions)"
+    return " ".join([packages["policy"], *(f"{name}=={version}" for name, version in versions.items())])
+
+
+def _machine() -> dict[str, Any]:
+    return {"system": platform.platform(), "cpus": os.cpu_count(), "executable": sys.executable}

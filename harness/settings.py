@@ -1,0 +1,111 @@
+"""Where a choice comes from: command line, then HARNESS_* variables, then a TOML file, then the default."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from harness.config import RunConfig, UsageError
+
+PREFIX = "HARNESS_"
+_NOT_CHOICES = frozenset({"HARNESS_REALDATA", "HARNESS_DATA_DIR"})
+"""Variables of ours that are no choice of a run."""
+
+
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """`"1,10,100"` as numbers.
+
+    Raises:
+        ValueError: a part is no whole number.
+    """
+    return tuple(int(part) for part in text.replace(" ", ",").split(",") if part)
+
+
+def byte_count(text: str) -> int:
+    """`"512M"` or `"2G"` or a plain number as bytes.
+
+    Raises:
+        ValueError: neither.
+    """
+    units = {"K": 10, "M": 20, "G": 30}
+    unit = units.get(text[-1:].upper())
+    return int(text) if unit is None else int(float(text[:-1]) * (1 << unit))
+
+
+CONVERTERS: dict[str, Callable[[str], Any]] = {
+    "limit": int,
+    "ks": whole_numbers,
+    "workers": int,
+    "cpu_s": float,
+    "cpu_factor": float,
+    "memory_bytes": byte_count,
+}
+"""From text to the value of a choice; text stays text where nothing is said."""
+
+CHOICES = frozenset({"task", "preset", "model", "packages", "engine", "sandbox", *CONVERTERS})
+
+
+def resolve(typed: Mapping[str, Any], environment: Mapping[str, str], toml_path: str | None) -> RunConfig:
+    """The run's configuration.
+
+    Args:
+        typed: choices from the command line, converted, without those that were not typed.
+        environment: the process environment.
+        toml_path: a file of choices, if one was named.
+
+    Raises:
+        UsageError: an unknown name, a value of the wrong type, or an unreadable file.
+    """
+    defaults = {"workers": os.cpu_count() or 1}
+    chosen = {**defaults, **_from_toml(toml_path), **_from_environment(environment), **typed}
+    return RunConfig(**chosen)
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    chosen = {}
+    for variable, text in environment.items():
+        if not variable.startswith(PREFIX) or variable in _NOT_CHOICES:
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        _check_name(name, variable, (PREFIX + choice.upper() for choice in CHOICES))
+        chosen[name] = _converted(name, text, f"the variable {variable}")
+    return chosen
+
+
+def _from_toml(path: str | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    import tomllib
+
+    try:
+        with open(path, "rb") as file:
+            rows = tomllib.load(file)
+    except OSError as error:
+        raise UsageError(f"--config {path}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"--config {path} is not TOML: {error}") from error
+    chosen = {}
+    for name, value in rows.items():
+        _check_name(name, f"{name} in {path}", CHOICES)
+        if isinstance(value, list):
+            value = ",".join(map(str, value))
+        chosen[name] = _converted(name, str(value), f"{name} in {path}")
+    return chosen
+
+
+def _check_name(name: str, written: str, accepted: Iterable[str]) -> None:
+    if name in CHOICES:
+        return
+    names = sorted(accepted)
+    near = difflib.get_close_matches(written.split()[0], names, n=1)
+    hint = f"; did you mean {near[0]}?" if near else f"; accepted: {', '.join(names)}"
+    raise UsageError(f"unknown choice {written}{hint}")
+
+
+def _converted(name: str, text: str, origin: str) -> Any:
+    try:
+        return CONVERTERS.get(name, str)(text)
+    except ValueError:
+        raise UsageError(f"{origin} is {text!r}, which is no value for {name.replace('_', '-')}") from None
