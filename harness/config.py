@@ -82,7 +82,9 @@ WHAT_MAY_CHANGE = ("ks", "workers", "engine", "sandbox")
 """Choices that a resumed run may make anew, because no sample and no verdict depends on them."""
 
 
-def protocol(config: RunConfig, task: Task, problems: Sequence[Problem], python: str, packages: Mapping[str, str]) -> dict[str, Any]:
+def protocol(
+    config: RunConfig, task: Task, problems: Sequence[Problem], python: str, packages: Mapping[str, str]
+) -> dict[str, Any]:
     """What makes two scores comparable, and a hash of it. Scores under different hashes are different measurements."""
     preset = find_preset(task, config.preset)
     body: dict[str, Any] = {
@@ -121,5 +123,7 @@ def differences(before: Any, after: Any, name: str = "") -> list[str]:
     """Where two plain values differ, one line per field."""
     if isinstance(before, dict) and isinstance(after, dict):
         keys = dict.fromkeys([*before, *after])
-        return [line for key in keys for line in differences(before.get(key), after.get(key), f"{name}.{key}".strip("."))]
+        return [
+            line for key in keys for line in differences(before.get(key), after.get(key), f"{name}.{key}".strip("."))
+        ]
     return [] if before == after else [f"{name}: {before!r} before, {after!r} now"]

@@ -1,4 +1,4 @@
-"""Tests on this side, the candidate on the other: stand-ins whose calls cross to the box and come back as plain data."""
+"""Tests on this side, the candidate on the other, and calls that cross to the box and come back as plain data."""
 
 from __future__ import annotations
 
@@ -131,7 +131,9 @@ def raised(payload: bytes) -> CandidateRaised:
     if not (isinstance(base, type) and issubclass(base, BaseException)):
         raise BrokenProtocol(f"{base_name!r} is no builtin exception")
     # The tests may expect an exception, so what is raised here is also an instance of the builtin one.
-    error = CandidateRaised if base is BaseException else type(kind, (CandidateRaised, base), {})
+    error: type[CandidateRaised] = CandidateRaised
+    if base is not BaseException:
+        error = type(kind, (CandidateRaised, base), {})
     return error(where, kind, message, line)
 
 

@@ -1,7 +1,8 @@
 """Who does the work: one interface over this process and over slot processes of this machine.
 
-A job is a batch: what its parts share, and the parts. Each part has one outcome. Only the driver writes files; slots are
-given plain JSON and give it back, so that work can be repeated, and a slot that dies costs one respawn and a retry.
+Work comes in batches: what the parts share, and the parts. Each part has one outcome. Only the driver writes files;
+slots are given plain JSON and give it back, so that work can be repeated, and a slot that dies costs one respawn and a
+retry.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import importlib
 import json
 import os
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from harness import own_root
@@ -23,6 +25,8 @@ Json = dict[str, Any]
 _ATTEMPTS = 3
 _IN_FLIGHT = 2
 """Batches a slot holds at once: one in work and one waiting, so that it never idles for the driver."""
+_WAITING_BYTES = 1 << 16
+"""A waiting batch must fit the socket's buffer: if both ends wrote at once and neither read, both would hang."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +36,8 @@ class Batch:
     shared: Json
     """What every part needs, sent once."""
     parts: Sequence[Json]
+    patience_s: float = 600.0
+    """A slot that answers no part for so long is taken for dead."""
     attempts: int = 0
     """How often a slot died over exactly this batch."""
 
@@ -104,9 +110,9 @@ class LocalEngine:
     def __init__(self, worker: str, settings: Json, *, slots: int) -> None:
         if slots < 1:
             raise ValueError(f"at least 1 worker is needed, not {slots}")
-        self._start = lambda: _Slot(worker, settings)
+        self._new_slot: Callable[[], _Slot] = lambda: _Slot(worker, settings)
         with _slot_environment():
-            self._slots = [self._start() for _ in range(slots)]
+            self._slots = [self._new_slot() for _ in range(slots)]
 
     def run(self, batches: Iterable[Batch]) -> Iterator[Outcome]:
         """Yields outcomes as they come; batches are drawn only as slots have room for them."""
@@ -119,8 +125,10 @@ class LocalEngine:
             busy = {slot.connection: slot for slot in self._slots if slot.batches}
             if not busy:
                 return
-            for connection in wait(list(busy)):
+            for connection in wait(list(busy), timeout=1.0):
                 yield from self._collect(busy[connection], retries)
+            for slot in [slot for slot in busy.values() if slot.silent]:
+                yield from self._replace(slot, retries)
 
     def _fill(self, source: Iterator[Batch], retries: collections.deque[Batch]) -> None:
         for depth in range(_IN_FLIGHT):
@@ -130,33 +138,34 @@ class LocalEngine:
                 batch = retries.popleft() if retries else next(source, None)
                 if batch is None:
                     return
-                slot.send(batch)
+                if not slot.send(batch):
+                    retries.append(batch)
+                    return
 
     def _collect(self, slot: _Slot, retries: collections.deque[Batch]) -> Iterator[Outcome]:
         try:
-            answers = slot.receive()
+            answer = slot.receive()
         except (EOFError, OSError):
             yield from self._replace(slot, retries)
             return
-        for answer in answers:
-            batch, part = slot.next_part()
-            yield Outcome(shared=batch.shared, part=part, value=answer, attempts=batch.attempts + 1)
+        batch, part = slot.next_part()
+        yield Outcome(shared=batch.shared, part=part, value=answer, attempts=batch.attempts + 1)
 
     def _replace(self, slot: _Slot, retries: collections.deque[Batch]) -> Iterator[Outcome]:
         """A slot died: the part it was at is suspect and tried again alone; the others are simply given out again."""
         left = slot.unfinished()
         slot.close()
         with _slot_environment():
-            self._slots[self._slots.index(slot)] = self._start()
+            self._slots[self._slots.index(slot)] = self._new_slot()
         if not left:
             return
         (batch, suspect), *others = left
         attempts = batch.attempts + 1
         if attempts < _ATTEMPTS:
-            retries.append(Batch(shared=batch.shared, parts=[suspect], attempts=attempts))
+            retries.append(replace(batch, parts=[suspect], attempts=attempts))
         else:
             yield Outcome(shared=batch.shared, part=suspect, value=None, attempts=attempts)
-        retries.extend(Batch(shared=other.shared, parts=[part], attempts=0) for other, part in others)
+        retries.extend(replace(other, parts=[part], attempts=0) for other, part in others)
 
     def close(self) -> None:
         """Ends every slot."""
@@ -181,6 +190,8 @@ class _Slot:
     batches: collections.deque[_Work] = field(default_factory=collections.deque)
     connection: Any = None
     process: Any = None
+    heard_s: float = 0.0
+    """When it last answered, or was given work after a rest."""
 
     def __post_init__(self) -> None:
         context = _context()
@@ -189,14 +200,27 @@ class _Slot:
         self.process.start()
         theirs.close()
 
-    def send(self, batch: Batch) -> None:
+    @property
+    def silent(self) -> bool:
+        """Whether it owes an answer for longer than anybody waits."""
+        return bool(self.batches) and time.monotonic() - self.heard_s > self.batches[0].batch.patience_s
+
+    def send(self, batch: Batch) -> bool:
+        """Gives the slot a batch; False where it must be free first."""
+        message = json.dumps([batch.shared, list(batch.parts)]).encode()
+        if self.batches and len(message) > _WAITING_BYTES:
+            return False
+        if not self.batches:
+            self.heard_s = time.monotonic()
         self.batches.append(_Work(batch))
         with contextlib.suppress(OSError):  # a dead slot is noticed when its answers are read
-            self.connection.send_bytes(json.dumps([batch.shared, list(batch.parts)]).encode())
+            self.connection.send_bytes(message)
+        return True
 
-    def receive(self) -> list[Json]:
-        answers: list[Json] = json.loads(self.connection.recv_bytes())
-        return answers
+    def receive(self) -> Json:
+        answer: Json = json.loads(self.connection.recv_bytes())
+        self.heard_s = time.monotonic()
+        return answer
 
     def next_part(self) -> tuple[Batch, Json]:
         work = self.batches[0]
@@ -263,4 +287,4 @@ def slot_main(connection: Any, reference: str, settings: Mapping[str, Any]) -> N
 
 def _answer(connection: Any, handle: Callable[[Json, Json], Json], shared: Json, parts: list[Json]) -> None:
     for part in parts:
-        connection.send_bytes(json.dumps([handle(shared, part)]).encode())
+        connection.send_bytes(json.dumps(handle(shared, part)).encode())

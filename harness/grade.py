@@ -3,8 +3,8 @@
 Split mode: the dataset's tests run here, in the slot; each call of the candidate crosses to the box and back as plain
 data. Neither tests nor expected values nor the verdict ever enter the process that runs the candidate.
 
-In-process mode: only where the tests need the candidate's own objects. Tests and candidate share a process in the box; a
-pass takes the nonce that is sent after the last assertion, and two negative controls that do not pass.
+In-process mode: only where the tests need the candidate's own objects. Tests and candidate share a process in the box;
+a pass takes the nonce that is sent after the last assertion, and two negative controls that do not pass.
 
 The reference solution is run first. It chooses the mode, says which calls the tests make and how many assertions hold,
 and measures the processor time from which the limit for the samples is set.

@@ -36,6 +36,9 @@ from tasks.problem import Problem, Task
 BATCH = 8
 """Programs a slot is given at a time; few, so that the last batches end together."""
 
+_PATIENCE = 6
+"""A slot may be silent for so many times the wall limit: three attempts, each of them possibly run twice."""
+
 REFERENCE_LIMITS = Limits(cpu_s=60.0, idle_s=60.0, wall_s=600.0)
 """References are trusted to end, and are what the limits of the samples are measured by."""
 
@@ -225,15 +228,16 @@ def _batches(job: Job, plans: Mapping[str, grade.Plan], work: Sequence[tuple[Key
     for task_id, parts in by_problem.items():
         plan = plans[task_id]
         problem = job.problems[task_id]
-        shared = {
+        shared: dict[str, Any] = {
             "key": problem.digest,
             "task_id": task_id,
             "problem": problem.to_json(),
             "plan": plan.to_json(),
             "limits": asdict(job.config.limits_for(plan.cpu_s)),
         }
+        patience_s = _PATIENCE * shared["limits"]["wall_s"]
         for start in range(0, len(parts), BATCH):
-            yield Batch(shared=shared, parts=parts[start : start + BATCH])
+            yield Batch(shared=shared, parts=parts[start : start + BATCH], patience_s=patience_s)
 
 
 def _lost(outcome: Outcome, digests: Mapping[Key, str]) -> dict[str, Any]:
@@ -302,7 +306,7 @@ def _reference_batches(job: Job, problems: Iterable[Problem]) -> Iterator[Batch]
             "problem": problem.to_json(),
             "limits": asdict(REFERENCE_LIMITS),
         }
-        yield Batch(shared=shared, parts=[{"reference": program}])
+        yield Batch(shared=shared, parts=[{"reference": program}], patience_s=_PATIENCE * REFERENCE_LIMITS.wall_s)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -328,9 +332,7 @@ def report(out: Path, record: Mapping[str, Any] | None = None, ks: Sequence[int]
     ks = tuple(ks) or config.ks or tuple(k for k in DEFAULT_KS if k <= min(expected.values()))
     _check_ks(ks, expected)
     grades = [row for key, row in read_grades(out).items() if key in samples]
-    results = build_results(
-        task_name=config.task, protocol=record["protocol"], grades=grades, expected=expected, ks=ks
-    )
+    results = build_results(task_name=config.task, protocol=record["protocol"], grades=grades, expected=expected, ks=ks)
     write_report(out, record, results)
     return results
 

@@ -14,11 +14,12 @@ import collections
 import itertools
 import marshal
 import struct
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
 MAX_DEPTH = 200
-"""Containers nested deeper than this do not cross; marshal's own limit is 2000, the tests of all benchmarks stay below 20."""
+"""Containers nested deeper than this do not cross; marshal's own limit is 2000, and benchmarks stay below 20."""
 
 MAX_ITERATOR_LENGTH = 100_000
 """A lazy value crosses as the list of what it yields, so an endless one must end somewhere."""
@@ -142,9 +143,18 @@ def _builtin_writers() -> dict[type, _Writer]:
     def listed(tag: str) -> _Writer:
         return lambda value, depth: (tag, [_tree(part, depth + 1) for part in value])
 
-    lazy = [map, filter, zip, enumerate, reversed, type(x for x in ()), type(iter([])), type(iter(())), type(iter({}))]
-    lazy += [type(iter("")), type(iter(range(0))), type(iter(set())), type(iter({}.values())), type(iter({}.items()))]
-    lazy += [type(reversed([])), type(reversed({}))]
+    samples: list[Any] = [[], (), {}, "", range(0), set(), {}.values(), {}.items()]
+    lazy: list[type] = [
+        map,
+        filter,
+        zip,
+        enumerate,
+        reversed,
+        types.GeneratorType,
+        type(reversed([])),
+        type(reversed({})),
+    ]
+    lazy += [type(iter(sample)) for sample in samples]
     return {
         bytearray: lambda value, depth: ("bytearray", bytes(value)),
         range: lambda value, depth: ("range", value.start, value.stop, value.step),

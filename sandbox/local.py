@@ -265,9 +265,7 @@ class Session:
             wire.REASON_CPU: Ending.CPU_LIMIT,
             wire.REASON_WALL: Ending.WALL_LIMIT,
         }
-        self.execution = Execution(
-            ending=endings[reason], code=abs(code), cpu_s=cpu, wall_s=wall, memory_bytes=memory
-        )
+        self.execution = Execution(ending=endings[reason], code=abs(code), cpu_s=cpu, wall_s=wall, memory_bytes=memory)
 
     def _lose(self, what: str) -> None:
         self._box.worn = True

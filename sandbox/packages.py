@@ -100,8 +100,9 @@ def _standard_binds() -> tuple[str, ...]:
 def _third_party(binds: tuple[str, ...]) -> tuple[str, ...]:
     """Directories of installed packages that lie inside what is shown."""
     roots = [path for path in binds if os.path.isdir(path) and not os.path.islink(path)]
-    patterns = ("site-packages", "dist-packages", "*/site-packages", "*/dist-packages")
-    patterns += ("lib/*/site-packages", "lib/*/dist-packages", "local/lib/*/*-packages")
+    patterns = [
+        f"{depth}{kind}-packages" for depth in ("", "*/", "lib/*/", "local/lib/*/") for kind in ("site", "dist")
+    ]
     found = [path for root in roots for pattern in patterns for path in glob.glob(os.path.join(root, pattern))]
     return tuple(dict.fromkeys(path for path in found if os.path.isdir(path) and not os.path.islink(path)))
 

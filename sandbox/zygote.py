@@ -19,16 +19,35 @@ import time
 from typing import Any, NoReturn
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from sandbox import codec, isolate, runner, seccomp, wire  # noqa: E402  our own code is found by this file's place
+from sandbox import codec, isolate, runner, seccomp, wire
 
 sys.path.pop(0)
 
 TICK_S = 0.05
 _SCRATCH = ("/tmp", "/dev/shm")
 _WARM = (
-    "array bisect cmath collections copy dataclasses datetime decimal enum fractions functools hashlib heapq itertools math "
-    "numbers operator re statistics string typing"
-).split()
+    "array",
+    "bisect",
+    "cmath",
+    "collections",
+    "copy",
+    "dataclasses",
+    "datetime",
+    "decimal",
+    "enum",
+    "fractions",
+    "functools",
+    "hashlib",
+    "heapq",
+    "itertools",
+    "math",
+    "numbers",
+    "operator",
+    "re",
+    "statistics",
+    "string",
+    "typing",
+)
 """What programs import most. Each further module makes every fork dearer: `threading` alone by a third."""
 
 
@@ -135,7 +154,9 @@ def _warm_up(preload: list[str]) -> None:
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed(0)
     namespace: dict[str, Any] = {}
-    exec(compile("class A:\n    x: int = 1\ndef f(a):\n    return [a for a in (a, 1.0)]\n", "<warm>", "exec"), namespace)
+    exec(
+        compile("class A:\n    x: int = 1\ndef f(a):\n    return [a for a in (a, 1.0)]\n", "<warm>", "exec"), namespace
+    )
     for value in (namespace["f"](1), {"a": (1, 2.5, None)}, range(3), {1, 2}, "text", [True]):
         codec.decode_trusted(codec.encode(value))
     try:
@@ -157,7 +178,7 @@ def _warm_up(preload: list[str]) -> None:
 def _import_random() -> None:
     """Imports `random` with a fixed state, and without its hook that would draw a new one at every fork."""
     register = os.register_at_fork
-    os.register_at_fork = lambda **hooks: None  # type: ignore[assignment]  # restored two lines below
+    os.register_at_fork = lambda **hooks: None  # restored below
     import random
 
     os.register_at_fork = register

@@ -46,13 +46,10 @@ def read_jsonl(path: str) -> list[dict[str, Any]]:
         DatasetUnavailable: the file is damaged; the message names the line.
     """
     opener = gzip.open if path.endswith(".gz") else open
-    rows = []
-    number = 0
+    rows: list[dict[str, Any]] = []
     try:
         with opener(path, "rt", encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    rows.append(json.loads(line))
+            rows.extend(json.loads(line) for line in file if line.strip())
     except (OSError, EOFError, ValueError) as error:
-        raise DatasetUnavailable(f"{path} is damaged after line {number}: {error}; fetch it again") from error
+        raise DatasetUnavailable(f"{path} is damaged after row {len(rows)}: {error}; fetch it again") from error
     return rows
