@@ -180,7 +180,7 @@ def _add_task(parser: argparse.ArgumentParser) -> None:
 def _add_judging(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("judging")
     group.add_argument("--workers", type=int, default=SUPPRESS, metavar="N", help="slots; default: one per core")
-    group.add_argument("--engine", choices=["local", "serial"], default=SUPPRESS, help="default: local")
+    group.add_argument("--engine", choices=["local", "serial", "ray"], default=SUPPRESS, help="default: local")
     group.add_argument("--sandbox", choices=["auto", "local"], default=SUPPRESS, help="default: auto")
     group.add_argument(
         "--packages",
@@ -254,7 +254,7 @@ def _checked(config: Any) -> Any:
     from sandbox.packages import POLICIES
     from tasks.catalog import TASKS
 
-    accepted = {"task": TASKS, "packages": POLICIES, "sandbox": CHOICES, "engine": ("local", "serial")}
+    accepted = {"task": TASKS, "packages": POLICIES, "sandbox": CHOICES, "engine": ("local", "serial", "ray")}
     for name, names in accepted.items():
         value = getattr(config, name)
         if value not in names:

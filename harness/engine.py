@@ -22,8 +22,8 @@ from harness import own_root
 
 Json = dict[str, Any]
 
-_ATTEMPTS = 3
-_IN_FLIGHT = 2
+ATTEMPTS = 3
+IN_FLIGHT = 2
 """Batches a slot holds at once: one in work and one waiting, so that it never idles for the driver."""
 _WAITING_BYTES = 1 << 16
 """A waiting batch must fit the socket's buffer: if both ends wrote at once and neither read, both would hang."""
@@ -131,7 +131,7 @@ class LocalEngine:
                 yield from self._replace(slot, retries)
 
     def _fill(self, source: Iterator[Batch], retries: collections.deque[Batch]) -> None:
-        for depth in range(_IN_FLIGHT):
+        for depth in range(IN_FLIGHT):
             for slot in self._slots:
                 if len(slot.batches) > depth:
                     continue
@@ -161,7 +161,7 @@ class LocalEngine:
             return
         (batch, suspect), *others = left
         attempts = batch.attempts + 1
-        if attempts < _ATTEMPTS:
+        if attempts < ATTEMPTS:
             retries.append(replace(batch, parts=[suspect], attempts=attempts))
         else:
             yield Outcome(shared=batch.shared, part=suspect, value=None, attempts=attempts)
@@ -255,7 +255,7 @@ def _slot_environment() -> Iterator[None]:
     Python's own safe path, so that no `json.py` in the current directory takes the place of a module; our root on the
     path; and one hash seed, so that the order of a set, and with it a test, is the same in every slot.
     """
-    wanted = {"PYTHONSAFEPATH": "1", "PYTHONHASHSEED": "0", "PYTHONPATH": _path_with_root()}
+    wanted = {"PYTHONSAFEPATH": "1", "PYTHONHASHSEED": "0", "PYTHONPATH": path_with_root()}
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
@@ -268,7 +268,8 @@ def _slot_environment() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _path_with_root() -> str:
+def path_with_root() -> str:
+    """The import path of a slot: ours, then what the user set."""
     return os.pathsep.join(part for part in (own_root(), os.environ.get("PYTHONPATH")) if part)
 
 

@@ -27,6 +27,7 @@ from harness.records import (
     write_atomic,
 )
 from harness.rundir import open_run, read_run
+from harness.worker import REFERENCE
 from sandbox.choice import open_sandbox
 from sandbox.packages import resolve
 from sandbox.program import Limits
@@ -141,8 +142,19 @@ def _check_ks(ks: Iterable[int], expected: Mapping[str, int]) -> None:
 def _engine(config: RunConfig) -> Engine:
     settings = {"sandbox": config.sandbox, "packages": config.packages}
     if config.engine == "serial":
-        return SerialEngine("harness.worker:Grader", settings)
-    return LocalEngine("harness.worker:Grader", settings, slots=config.workers)
+        return SerialEngine(REFERENCE, settings)
+    if config.engine == "ray":
+        return _ray_engine(config, settings)
+    return LocalEngine(REFERENCE, settings, slots=config.workers)
+
+
+def _ray_engine(config: RunConfig, settings: dict[str, Any]) -> Engine:
+    from harness.engine_ray import RayEngine
+
+    try:
+        return RayEngine(REFERENCE, settings, slots=config.workers)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"--engine ray needs the extra ray ({error}); type: pip install 'mtp-harness[ray]'") from error
 
 
 def _box(config: RunConfig) -> dict[str, Any]:
