@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox import codec, wire
-from sandbox.local import Call, Session
+from sandbox.session import Call, Session
 
 
 class CandidateRaised(BaseException):

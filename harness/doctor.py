@@ -13,8 +13,9 @@ from harness.grade import Judge, make_plan
 from harness.records import Verdict
 from sandbox import codec, wire
 from sandbox.choice import open_sandbox
-from sandbox.local import LocalSandbox, ProgramEnded
 from sandbox.program import Limits, Program, SandboxError
+from sandbox.sandbox import Sandbox
+from sandbox.session import ProgramEnded
 from tasks.catalog import load_task
 from tasks.data import DatasetUnavailable
 from tasks.humaneval import PUBLISHED_SHA256
@@ -122,7 +123,7 @@ def _clock(present: bool) -> Finding:
     return Finding(what="clock", sound=True, detail=detail)
 
 
-def _walls(sandbox: LocalSandbox) -> Finding:
+def _walls(sandbox: Sandbox) -> Finding:
     """What a program sees of this machine."""
     call = ("look", codec.encode(((), {})))
     session = sandbox.open(Program(source=_PROBE), Limits(cpu_s=5.0), [call])
@@ -143,7 +144,7 @@ def _walls(sandbox: LocalSandbox) -> Finding:
     return Finding(what="walls", sound=not holes, detail=detail)
 
 
-def _cheat(name: str, source: str, problem: Problem, sandbox: LocalSandbox, config: RunConfig) -> Finding:
+def _cheat(name: str, source: str, problem: Problem, sandbox: Sandbox, config: RunConfig) -> Finding:
     reference = load_task("humaneval").source(problem, problem.reference, is_program=False)
     plan = make_plan(problem, reference, sandbox, pipeline.REFERENCE_LIMITS)
     judgement = Judge(problem, plan, sandbox, config.limits_for(plan.cpu_s)).judge(source)

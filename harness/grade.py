@@ -34,8 +34,9 @@ from harness.conversation import (
 from harness.records import Grade, Verdict
 from harness.script import FILENAME, CompiledScript, ScriptError, counted_source, negative_controls
 from sandbox import wire
-from sandbox.local import AnswerTooLarge, Call, LocalSandbox, ProgramEnded, Session
 from sandbox.program import BoxLost, Ending, Execution, Limits, Program
+from sandbox.sandbox import Sandbox
+from sandbox.session import AnswerTooLarge, Call, ProgramEnded, Session
 from tasks.problem import Problem
 
 VERSION = "1"
@@ -127,7 +128,7 @@ class ReferenceFailed(Exception):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def make_plan(problem: Problem, reference: str, sandbox: LocalSandbox, limits: Limits) -> Plan:
+def make_plan(problem: Problem, reference: str, sandbox: Sandbox, limits: Limits) -> Plan:
     """Runs the reference program and notes how the tests use it.
 
     Raises:
@@ -170,7 +171,7 @@ def _compiled(problem: Problem) -> CompiledScript:
 class Judge:
     """Judges programs for one problem, with what can be prepared once prepared."""
 
-    def __init__(self, problem: Problem, plan: Plan, sandbox: LocalSandbox, limits: Limits) -> None:
+    def __init__(self, problem: Problem, plan: Plan, sandbox: Sandbox, limits: Limits) -> None:
         self.problem = problem
         self.plan = plan
         self.sandbox = sandbox
@@ -217,7 +218,7 @@ class Judge:
 
 @contextlib.contextmanager
 def _session(
-    sandbox: LocalSandbox, program: str, limits: Limits, calls: tuple[Call, ...] = (), *, stay: bool, tests: Any = None
+    sandbox: Sandbox, program: str, limits: Limits, calls: tuple[Call, ...] = (), *, stay: bool, tests: Any = None
 ) -> Iterator[Session]:
     session = sandbox.open(Program(source=program, tests=tests), limits, calls, stay=stay)
     try:
@@ -257,7 +258,7 @@ def _converse(
     return Judgement(verdict=verdict, detail=detail, execution=execution), held
 
 
-def _run_inside(program: str, tests: str, sandbox: LocalSandbox, limits: Limits) -> tuple[Judgement, int]:
+def _run_inside(program: str, tests: str, sandbox: Sandbox, limits: Limits) -> tuple[Judgement, int]:
     """Runs tests beside the program in the box; a pass is the nonce, which is sent after the last assertion."""
     nonce = secrets.token_bytes(16)
     held = 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from sandbox.local import LocalSandbox
+from sandbox.sandbox import Sandbox
 
 CHOICES = ("auto", "local")
 
 
-def open_sandbox(choice: str, packages: str) -> LocalSandbox:
+def open_sandbox(choice: str, packages: str) -> Sandbox:
     """A started sandbox.
 
     Args:

@@ -1,95 +1,59 @@
-"""The local sandbox: a box of Linux namespaces on this machine, one per slot."""
+"""The local box: Linux namespaces on this machine."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import marshal
 import os
-import select
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Sequence
 from typing import Any
 
 from sandbox import isolate, wire
 from sandbox.packages import Packages, resolve
-from sandbox.program import BoxLost, Ending, Execution, Limits, Program, SandboxUnavailable
+from sandbox.program import SandboxUnavailable
+from sandbox.sandbox import Sandbox
 
-_ZYGOTE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
-_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"}
-_NUMPY_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
+ZYGOTE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
+FLAGS = ("-P", "-s", "-S", "-B")
 _START_S = 30.0
 """Patience with a box that is being set up; 0.1 s is usual, a loaded machine takes longer."""
-_GRACE_S = 30.0
-"""Patience beyond a program's wall limit before the box itself is given up."""
-_PROGRAMS_PER_BOX = 2000
-
-Call = tuple[str, bytes]
-"""The name of a function and the codec's payload of (arguments, keyword arguments)."""
 
 
-class ProgramEnded(Exception):
-    """The program ended, by itself or by a limit, while an answer was due from it."""
+def environment(packages: Packages) -> dict[str, str]:
+    """The whole environment of a box, and so of every program in it."""
+    fixed = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"}
+    # Threads of numpy's own would count against the limit on processes, and their order changes sums.
+    return fixed if packages.policy == "stdlib" else {**fixed, "OPENBLAS_NUM_THREADS": "1"}
 
 
-class AnswerTooLarge(Exception):
-    """The program sent more at once than its limits allow."""
+def greeting(control: socket.socket) -> dict[str, Any] | str:
+    """What a new zygote says of itself, or why the box could not be set up; empty where it ended without a word.
+
+    Raises:
+        SandboxUnavailable: it says nothing for too long.
+    """
+    control.settimeout(_START_S)
+    try:
+        message = control.recv(1 << 16)
+    except TimeoutError:
+        raise SandboxUnavailable(f"the box was not ready within {_START_S:.0f} s") from None
+    except ConnectionResetError:
+        message = b""
+    control.settimeout(None)
+    if message[:1] == wire.BORN:
+        facts: dict[str, Any] = json.loads(message[1:])
+        return facts
+    return message[1:].decode(errors="replace")
 
 
-class LocalSandbox:
-    """Runs programs one at a time in a warm box, and replaces the box whenever anything about it is in doubt."""
+class LocalBox:
+    """One zygote in namespaces of its own, started by this process and ended with it.
 
-    name = "local"
-
-    def __init__(self, packages: str = "stdlib") -> None:
-        self.packages = resolve(packages)
-        self._box: _Box | None = None
-
-    def start(self) -> dict[str, Any]:
-        """Sets a box up now, unless there is one. What it is: `layers` of protection, `python`, `run_queue_clock`.
-
-        Raises:
-            SandboxUnavailable: this machine does not allow it; the message names the step.
-        """
-        if self._box is None:
-            self._box = _Box(self.packages)
-        return self._box.facts
-
-    def open(self, program: Program, limits: Limits, calls: Sequence[Call] = (), *, stay: bool = False) -> Session:
-        """Starts a program, which makes `calls` on its own and, with `stay`, then waits for more.
-
-        Raises:
-            SandboxUnavailable: a new box was needed and could not be set up.
-            BoxLost: the box died; the next call gets a new one.
-        """
-        if self._box is not None and self._box.worn:
-            self.close()
-        self.start()
-        assert self._box is not None
-        try:
-            return Session(self._box, program, limits, calls, stay)
-        except OSError as error:
-            self._box.worn = True
-            raise BoxLost(f"the box does not take a program: {error}") from error
-
-    def close(self) -> None:
-        """Ends the box and everything in it."""
-        if self._box is not None:
-            self._box.close()
-            self._box = None
-
-    def __enter__(self) -> LocalSandbox:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class _Box:
-    """One zygote and the sockets that lead to it."""
+    Raises:
+        SandboxUnavailable: this machine does not allow it; the message names the step.
+    """
 
     def __init__(self, packages: Packages) -> None:
         self.worn = False
@@ -101,36 +65,25 @@ class _Box:
             "outside_id": isolate.OUTSIDE_ID + os.getpid() % 50_000,
             **packages.settings(),
         }
-        environment = {**_ENVIRONMENT, **(_NUMPY_ENVIRONMENT if packages.policy != "stdlib" else {})}
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-s", "-S", "-B", _ZYGOTE, json.dumps(settings)],
+            [sys.executable, *FLAGS, ZYGOTE, json.dumps(settings)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             pass_fds=[theirs.fileno()],
-            env=environment,
+            env=environment(packages),
             cwd="/",
             start_new_session=True,  # an interrupt typed at the terminal is for the driver alone
         )
         theirs.close()
         try:
-            self.facts: dict[str, Any] = {"name": "local", **self._greeting()}
+            answer = greeting(self.control)
+            if isinstance(answer, str):
+                raise SandboxUnavailable(f"the local sandbox cannot be set up: {answer or self._last_words()}")
+            self.facts: dict[str, Any] = {"name": "local", **answer}
         except BaseException:
             self.close()
             raise
-
-    def _greeting(self) -> dict[str, Any]:
-        self.control.settimeout(_START_S)
-        try:
-            message = self.control.recv(1 << 16)
-        except TimeoutError:
-            raise SandboxUnavailable(f"the box was not ready within {_START_S:.0f} s") from None
-        self.control.settimeout(None)
-        if message[:1] == wire.BORN:
-            facts: dict[str, Any] = json.loads(message[1:])
-            return facts
-        reason = message[1:].decode(errors="replace") or self._last_words()
-        raise SandboxUnavailable(f"the local sandbox cannot be set up: {reason}")
 
     def _last_words(self) -> str:
         assert self.process.stderr is not None
@@ -139,7 +92,8 @@ class _Box:
         return text.splitlines()[-1] if text else f"its process ended with status {self.process.returncode}"
 
     def close(self) -> None:
-        self.control.close()  # the zygote ends when its control socket does, and the kernel ends what is in the box
+        """Ends the zygote, and with it, by the kernel's hand, everything in the box."""
+        self.control.close()  # the zygote ends when its control socket does
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=0.5)
         if self.process.poll() is None:
@@ -149,141 +103,9 @@ class _Box:
             self.process.stderr.close()
 
 
-class Session:
-    """One program while it runs. Not thread-safe; one at a time per box."""
+class LocalSandbox(Sandbox):
+    """Local boxes for one package policy."""
 
-    def __init__(self, box: _Box, program: Program, limits: Limits, calls: Sequence[Call], stay: bool) -> None:
-        self.limits = limits
-        self.execution: Execution | None = None
-        self._box = box
-        self._idle_s = 0.0
-        self._idled = False
-        self._buffer = bytearray()
-        self._open = True
-        job, theirs = socket.socketpair()
-        self._job = job
-        box.programs += 1
-        if box.programs >= _PROGRAMS_PER_BOX:
-            box.worn = True
-        request = wire.RUN.pack(b"R", limits.cpu_s, limits.wall_s, limits.memory_bytes)
-        with theirs:
-            socket.send_fds(box.control, [request], [theirs.fileno()])
-        self._poller = select.poll()
-        self._poller.register(job, select.POLLIN)
-        self._poller.register(box.control, select.POLLIN)
-        self._deadline = time.monotonic() + limits.wall_s + _GRACE_S
-        source = program.source.encode("utf-8", "surrogatepass")
-        self._send(wire.JOB, (source, list(calls), stay, program.tests))
-
-    def call(self, name: str, payload: bytes) -> None:
-        """Asks the waiting program for one more call."""
-        self._send(wire.CALL, (name, payload))
-
-    def _send(self, kind: int, message: Any) -> None:
-        body = marshal.dumps(message, 2)
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its end is read in `receive`
-            self._job.sendall(wire.HEADER.pack(len(body), kind) + body)
-
-    def receive(self) -> tuple[int, bytes]:
-        """The next frame from the program: its kind and payload.
-
-        Raises:
-            ProgramEnded: no more frames will come; `end` has the facts.
-            AnswerTooLarge: the frame exceeds `limits.output_bytes`.
-            BoxLost: the box died or hangs.
-        """
-        waiting_since = time.monotonic()
-        while True:
-            frame = self._frame()
-            if frame is not None:
-                return frame
-            if not self._open and self.execution is not None:
-                raise ProgramEnded
-            self._wait(waiting_since)
-
-    def _frame(self) -> tuple[int, bytes] | None:
-        if len(self._buffer) < wire.HEADER.size:
-            return None
-        length, kind = wire.HEADER.unpack_from(self._buffer)
-        if length > self.limits.output_bytes:
-            raise AnswerTooLarge(f"{length} bytes in one value; the limit is {self.limits.output_bytes}")
-        end = wire.HEADER.size + length
-        if len(self._buffer) < end:
-            return None
-        payload = bytes(self._buffer[wire.HEADER.size : end])
-        del self._buffer[:end]
-        return kind, payload
-
-    def _wait(self, waiting_since: float) -> None:
-        """Reads whatever comes next on either socket. The job socket first: an answer that is here was not late."""
-        remaining = self._deadline - time.monotonic()
-        ready = [descriptor for descriptor, _ in self._poller.poll(max(0.0, remaining) * 1000)]
-        if not ready:
-            self._lose("the box stopped answering")
-        if self._open and self._job.fileno() in ready:
-            self._read_job()
-        elif self._box.control.fileno() in ready:
-            self._read_control(waiting_since)
-
-    def _read_job(self) -> None:
-        try:
-            data = self._job.recv(1 << 16)
-        except ConnectionResetError:
-            data = b""
-        self._buffer += data
-        if not data:
-            self._open = False
-            self._poller.unregister(self._job)
-
-    def _read_control(self, waiting_since: float) -> None:
-        try:
-            message = self._box.control.recv(256)
-        except ConnectionResetError:
-            message = b""
-        if not message:
-            self._lose("the box died")
-        if message[:1] == b"T":
-            _, start, idle = wire.TICK.unpack(message)
-            # Only while an answer was due for the whole interval: time in which the tests think is not the program's.
-            if start >= waiting_since:
-                self._idle_s += idle
-                if self._idle_s > self.limits.idle_s and not self._idled:
-                    self._idled = True
-                    self._box.control.send(wire.KILL)
-        elif message[:1] == b"X":
-            self._read_exit(message)
-
-    def _read_exit(self, message: bytes) -> None:
-        _, reason, status, cpu, wall, memory, clean = wire.EXIT.unpack(message)
-        self._box.worn = self._box.worn or not clean
-        code = os.waitstatus_to_exitcode(status)
-        own = Ending.SIGNALED if code < 0 else Ending.EXITED
-        stopped = Ending.IDLE_LIMIT if self._idled else Ending.STOPPED
-        endings = {
-            wire.REASON_OWN: own,
-            wire.REASON_KILLED: stopped,
-            wire.REASON_CPU: Ending.CPU_LIMIT,
-            wire.REASON_WALL: Ending.WALL_LIMIT,
-        }
-        self.execution = Execution(ending=endings[reason], code=abs(code), cpu_s=cpu, wall_s=wall, memory_bytes=memory)
-
-    def _lose(self, what: str) -> None:
-        self._box.worn = True
-        raise BoxLost(what)
-
-    def end(self) -> Execution:
-        """Stops the program if it still runs; the facts of its execution.
-
-        Raises:
-            BoxLost: the box died or hangs.
-        """
-        if self.execution is None:
-            with contextlib.suppress(OSError):
-                self._box.control.send(wire.KILL)
-        while self.execution is None:
-            if self._open:
-                self._open = False
-                self._poller.unregister(self._job)
-            self._wait(float("inf"))
-        self._job.close()
-        return self.execution
+    def __init__(self, packages: str = "stdlib") -> None:
+        resolved = resolve(packages)
+        super().__init__(lambda: LocalBox(resolved))

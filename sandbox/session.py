@@ -1,0 +1,184 @@
+"""One program while it runs in a box, as the slot sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import marshal
+import os
+import select
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from sandbox import wire
+from sandbox.program import BoxLost, Ending, Execution, Limits, Program
+
+_GRACE_S = 30.0
+"""Patience beyond a program's wall limit before the box itself is given up."""
+
+Call = tuple[str, bytes]
+"""The name of a function and the codec's payload of (arguments, keyword arguments)."""
+
+
+class ProgramEnded(Exception):
+    """The program ended, by itself or by a limit, while an answer was due from it."""
+
+
+class AnswerTooLarge(Exception):
+    """The program sent more at once than its limits allow."""
+
+
+class Box(Protocol):
+    """A zygote behind walls, and the socket that leads to it."""
+
+    control: socket.socket
+    """Our end of the control socket (see `sandbox.wire`)."""
+    facts: dict[str, Any]
+    """`name`, `layers` of protection, `python`, `run_queue_clock`."""
+    worn: bool
+    """Something about the box is in doubt, or it has served long enough: the next program gets another."""
+    programs: int
+    """How many programs it has been given."""
+
+    def close(self) -> None:
+        """Ends the box and everything in it; closing twice is fine."""
+        ...
+
+
+class Session:
+    """One program while it runs. Not thread-safe; one at a time per box."""
+
+    def __init__(self, box: Box, program: Program, limits: Limits, calls: Sequence[Call], stay: bool) -> None:
+        self.limits = limits
+        self.execution: Execution | None = None
+        self._box = box
+        self._idle_s = 0.0
+        self._idled = False
+        self._buffer = bytearray()
+        self._open = True
+        job, theirs = socket.socketpair()
+        self._job = job
+        box.programs += 1
+        request = wire.RUN.pack(b"R", limits.cpu_s, limits.wall_s, limits.memory_bytes)
+        with theirs:
+            socket.send_fds(box.control, [request], [theirs.fileno()])
+        self._poller = select.poll()
+        self._poller.register(job, select.POLLIN)
+        self._poller.register(box.control, select.POLLIN)
+        self._deadline = time.monotonic() + limits.wall_s + _GRACE_S
+        source = program.source.encode("utf-8", "surrogatepass")
+        self._send(wire.JOB, (source, list(calls), stay, program.tests))
+
+    def call(self, name: str, payload: bytes) -> None:
+        """Asks the waiting program for one more call."""
+        self._send(wire.CALL, (name, payload))
+
+    def _send(self, kind: int, message: Any) -> None:
+        body = marshal.dumps(message, 2)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its end is read in `receive`
+            self._job.sendall(wire.HEADER.pack(len(body), kind) + body)
+
+    def receive(self) -> tuple[int, bytes]:
+        """The next frame from the program: its kind and payload.
+
+        Raises:
+            ProgramEnded: no more frames will come; `end` has the facts.
+            AnswerTooLarge: the frame exceeds `limits.output_bytes`.
+            BoxLost: the box died or hangs.
+        """
+        waiting_since = time.monotonic()
+        while True:
+            frame = self._frame()
+            if frame is not None:
+                return frame
+            if not self._open and self.execution is not None:
+                raise ProgramEnded
+            self._wait(waiting_since)
+
+    def _frame(self) -> tuple[int, bytes] | None:
+        if len(self._buffer) < wire.HEADER.size:
+            return None
+        length, kind = wire.HEADER.unpack_from(self._buffer)
+        if length > self.limits.output_bytes:
+            raise AnswerTooLarge(f"{length} bytes in one value; the limit is {self.limits.output_bytes}")
+        end = wire.HEADER.size + length
+        if len(self._buffer) < end:
+            return None
+        payload = bytes(self._buffer[wire.HEADER.size : end])
+        del self._buffer[:end]
+        return kind, payload
+
+    def _wait(self, waiting_since: float) -> None:
+        """Reads whatever comes next on either socket. The job socket first: an answer that is here was not late."""
+        remaining = self._deadline - time.monotonic()
+        ready = [descriptor for descriptor, _ in self._poller.poll(max(0.0, remaining) * 1000)]
+        if not ready:
+            self._lose("the box stopped answering")
+        if self._open and self._job.fileno() in ready:
+            self._read_job()
+        elif self._box.control.fileno() in ready:
+            self._read_control(waiting_since)
+
+    def _read_job(self) -> None:
+        try:
+            data = self._job.recv(1 << 16)
+        except ConnectionResetError:
+            data = b""
+        self._buffer += data
+        if not data:
+            self._open = False
+            self._poller.unregister(self._job)
+
+    def _read_control(self, waiting_since: float) -> None:
+        try:
+            message = self._box.control.recv(256)
+        except ConnectionResetError:
+            message = b""
+        if not message:
+            self._lose("the box died")
+        if message[:1] == b"T":
+            _, start, idle = wire.TICK.unpack(message)
+            # Only while an answer was due for the whole interval: time in which the tests think is not the program's.
+            if start >= waiting_since:
+                self._idle_s += idle
+                if self._idle_s > self.limits.idle_s and not self._idled:
+                    self._idled = True
+                    self._box.control.send(wire.KILL)
+        elif message[:1] == b"X":
+            self._read_exit(message)
+
+    def _read_exit(self, message: bytes) -> None:
+        _, reason, status, cpu, wall, memory, clean = wire.EXIT.unpack(message)
+        self._box.worn = self._box.worn or not clean
+        code = os.waitstatus_to_exitcode(status)
+        own = Ending.SIGNALED if code < 0 else Ending.EXITED
+        stopped = Ending.IDLE_LIMIT if self._idled else Ending.STOPPED
+        endings = {
+            wire.REASON_OWN: own,
+            wire.REASON_KILLED: stopped,
+            wire.REASON_CPU: Ending.CPU_LIMIT,
+            wire.REASON_WALL: Ending.WALL_LIMIT,
+        }
+        self.execution = Execution(ending=endings[reason], code=abs(code), cpu_s=cpu, wall_s=wall, memory_bytes=memory)
+
+    def _lose(self, what: str) -> None:
+        self._box.worn = True
+        raise BoxLost(what)
+
+    def end(self) -> Execution:
+        """Stops the program if it still runs; the facts of its execution.
+
+        Raises:
+            BoxLost: the box died or hangs.
+        """
+        if self.execution is None:
+            with contextlib.suppress(OSError):
+                self._box.control.send(wire.KILL)
+        while self.execution is None:
+            if self._open:
+                self._open = False
+                self._poller.unregister(self._job)
+            self._wait(float("inf"))
+        self._job.close()
+        return self.execution
