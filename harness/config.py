@@ -16,6 +16,10 @@ DEFAULT_KS = (1, 10, 100)
 """Those of them that the number of samples allows are reported where no k is asked for."""
 
 
+_MOST = {"workers": 10_000, "cpu_s": 86_400, "cpu_factor": 1_000, "memory_bytes": 1 << 46}
+"""Beyond these the kernel refuses the limit, and would let no program start."""
+
+
 class UsageError(ValueError):
     """What the user asked for cannot be done; the message says what came, what is accepted and what to type."""
 
@@ -50,9 +54,9 @@ class RunConfig:
         for k in self.ks:
             if k < 1:
                 raise UsageError(f"k must be 1 or more, not {k}")
-        for name in ("workers", "cpu_s", "cpu_factor", "memory_bytes"):
-            if getattr(self, name) <= 0:
-                raise UsageError(f"{name} must be more than 0, not {getattr(self, name)}")
+        for name, most in _MOST.items():
+            if not 0 < getattr(self, name) <= most:  # put so that it refuses NaN too
+                raise UsageError(f"{name} must be more than 0 and at most {most:,}, not {getattr(self, name)}")
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit takes 1 or more problems, not {self.limit}")
 

@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,9 @@ class Batch:
     """A slot that answers no part for so long is taken for dead."""
     attempts: int = 0
     """How often a slot died over exactly this batch."""
+
+    def __post_init__(self) -> None:
+        assert self.parts, "a batch without parts would have no outcome, and be waited for"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,12 +96,29 @@ class SerialEngine:
         """Yields the outcomes in order."""
         for batch in batches:
             for part in batch.parts:
-                value = self._worker.handle(batch.shared, part)
+                with _interrupt_held_back():
+                    value = self._worker.handle(batch.shared, part)
                 yield Outcome(shared=batch.shared, part=part, value=value, attempts=1)
 
     def close(self) -> None:
         """Closes the worker."""
         self._worker.close()
+
+
+@contextlib.contextmanager
+def _interrupt_held_back() -> Iterator[None]:
+    """Lets an interrupt take effect only after the block: inside, it would pass for an error of the program at work."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        raise KeyboardInterrupt
 
 
 class LocalEngine:
@@ -165,10 +186,13 @@ class LocalEngine:
             retries.append(replace(batch, parts=[suspect], attempts=attempts))
         else:
             yield Outcome(shared=batch.shared, part=suspect, value=None, attempts=attempts)
-        retries.extend(replace(other, parts=[part], attempts=0) for other, part in others)
+        # They keep their own count: were it set back, two deadly parts that wait for each other would go on for ever.
+        retries.extend(replace(other, parts=[part]) for other, part in others)
 
     def close(self) -> None:
         """Ends every slot."""
+        for slot in self._slots:
+            slot.connection.close()  # all at once first, so that waiting for one is waiting for all
         for slot in self._slots:
             slot.close()
 

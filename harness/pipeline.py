@@ -6,10 +6,10 @@ import collections
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harness import grade
 from harness.config import DEFAULT_KS, RunConfig, UsageError, find_preset, protocol
@@ -26,13 +26,15 @@ from harness.records import (
     shard_path,
     write_atomic,
 )
-from harness.rundir import open_run, read_run
+from harness.rundir import open_run, read_run, throw_away
 from harness.worker import REFERENCE
 from sandbox.choice import open_sandbox
 from sandbox.packages import resolve
 from sandbox.program import Limits
 from tasks.catalog import load_task
 from tasks.problem import Problem, Task
+
+T = TypeVar("T")
 
 BATCH = 8
 """Programs a slot is given at a time; few, so that the last batches end together."""
@@ -60,29 +62,37 @@ class Job:
         return {task_id: counts[task_id] for task_id in self.problems}
 
 
-def run(config: RunConfig, out: Path) -> dict[str, Any]:
-    """All stages; the content of results.json.
+def run(config: RunConfig, out: Path, *, fresh: bool = False) -> dict[str, Any]:
+    """All stages; the content of results.json. With `fresh`, what `out` holds of an earlier run is thrown away.
 
     Raises:
-        UsageError: what was asked for cannot be done.
+        UsageError: what was asked for cannot be done; then nothing has been thrown away.
         tasks.data.DatasetUnavailable: the task's data cannot be had.
         sandbox.program.SandboxUnavailable: no sandbox can be set up.
     """
     job = plan_job(config)
+    record = _open_run(job, out, fresh=fresh)
     # Slots first: whatever is imported later, they are forked from a process that is small and has no threads.
     with contextlib.closing(_engine(config)) as engine:
-        record = open_run(out, config, _protocol(job), _box(config))
         write_samples(job, out)
         evaluate(job, out, engine)
     return report(out, record)
 
 
-def generate(config: RunConfig, out: Path) -> Path:
+def generate(config: RunConfig, out: Path, *, fresh: bool = False) -> Path:
     """Samples only; the file they are in."""
     job = plan_job(config)
-    open_run(out, config, _protocol(job), _box(config))
+    _open_run(job, out, fresh=fresh)
     write_samples(job, out)
     return shard_path(out, "samples")
+
+
+def _open_run(job: Job, out: Path, *, fresh: bool) -> dict[str, Any]:
+    """The run directory, opened when everything that can be wrong with job and machine has been looked at."""
+    asked, box = _protocol(job), _box(job.config)
+    if fresh:
+        throw_away(out)
+    return open_run(out, job.config, asked, box)
 
 
 def plan_job(config: RunConfig) -> Job:
@@ -130,6 +140,8 @@ def _samples_from_file(
 def _check_ks(ks: Iterable[int], expected: Mapping[str, int]) -> None:
     """pass@k of a problem with fewer than k samples does not exist; dropping the problem or the k would be a lie."""
     for k in ks:
+        if k < 1:
+            raise UsageError(f"k must be 1 or more, not {k}")
         short = [task_id for task_id, count in expected.items() if count < k]
         if short:
             least = min(expected.values())
@@ -178,7 +190,7 @@ def _protocol(job: Job) -> dict[str, Any]:
 
 def write_samples(job: Job, out: Path) -> None:
     """Brings the run's samples file up to what was asked for; rows that are there stay as they are."""
-    present = read_samples(out)
+    present = _read(read_samples, out)
     missing = [sample for key, sample in job.samples.items() if present.get(key) != sample]
     if missing:
         with RecordFile(shard_path(out, "samples")) as file:
@@ -223,7 +235,7 @@ def _program(job: Job, sample: Sample) -> str:
 
 def _without_verdict(out: Path, digests: Mapping[Key, str]) -> list[Key]:
     """Samples without a verdict, or whose verdict is of another program or our own fault."""
-    grades = read_grades(out)
+    grades = _read(read_grades, out)
 
     def judged(key: Key) -> bool:
         row = grades.get(key)
@@ -336,14 +348,14 @@ def report(out: Path, record: Mapping[str, Any] | None = None, ks: Sequence[int]
 
     record = record or read_run(out)
     config = RunConfig.from_json(record["config"])
-    samples = read_samples(out)
+    samples = _read(read_samples, out)
     counts = collections.Counter(task_id for task_id, _ in samples)
     if not counts:
         raise UsageError(f"{out} has no samples yet")
     expected = dict(sorted(counts.items(), key=lambda item: _natural(item[0])))
     ks = tuple(ks) or config.ks or tuple(k for k in DEFAULT_KS if k <= min(expected.values()))
     _check_ks(ks, expected)
-    grades = [row for key, row in read_grades(out).items() if key in samples]
+    grades = [row for key, row in _read(read_grades, out).items() if key in samples]
     results = build_results(task_name=config.task, protocol=record["protocol"], grades=grades, expected=expected, ks=ks)
     write_report(out, record, results)
     return results
@@ -353,6 +365,18 @@ def _natural(task_id: str) -> tuple[str, int]:
     """`HumanEval/2` before `HumanEval/10`."""
     head, _, tail = task_id.rpartition("/")
     return (head, int(tail)) if tail.isdigit() else (task_id, 0)
+
+
+def _read(reader: Callable[[Path], dict[Key, T]], out: Path) -> dict[Key, T]:
+    """The records of a run directory.
+
+    Raises:
+        UsageError: a row is JSON but none of ours, so somebody else has written to the file.
+    """
+    try:
+        return reader(out)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def file_digest(path: Path) -> str:

@@ -13,9 +13,11 @@ from typing import Any
 
 from harness import __version__
 from harness.config import WHAT_MAY_CHANGE, RunConfig, UsageError, differences
-from harness.records import write_atomic
+from harness.records import RecordFile, write_atomic
 
 SCHEMA = "mtp-harness/run/1"
+
+_REPORT = ("results.json", "summary.md", "junit.xml")
 
 
 def open_run(path: Path, config: RunConfig, protocol: Mapping[str, Any], box: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def open_run(path: Path, config: RunConfig, protocol: Mapping[str, Any], box: Ma
     Raises:
         UsageError: the directory cannot be written, or holds a run that was asked for something else.
     """
-    old = read_run(path) if (path / "run.json").exists() else None
+    old = read_run(path) if os.path.exists(path / "run.json") else None
     if old is not None:
         _check_same(path, old, config, protocol)
     run = {
@@ -43,6 +45,21 @@ def open_run(path: Path, config: RunConfig, protocol: Mapping[str, Any], box: Ma
     except OSError as error:
         raise UsageError(f"cannot write to {path}: {error.strerror}; name another directory with --out") from error
     return run
+
+
+def throw_away(path: Path) -> None:
+    """Removes what the directory holds of a run; other files stay.
+
+    Raises:
+        harness.records.RunDirectoryBusy: another process is writing to it; then nothing has been removed.
+    """
+    for pattern in ("samples-*.jsonl", "verdicts-*.jsonl"):
+        for file in path.glob(pattern):
+            RecordFile(file).close()
+    # run.json last: what a crash leaves behind is still known as the old run's, and not taken for the new one's.
+    for pattern in (*_REPORT, "verdicts-*.jsonl", "samples-*.jsonl", "references.json", "run.json"):
+        for file in path.glob(pattern):
+            file.unlink()
 
 
 def read_run(path: Path) -> dict[str, Any]:

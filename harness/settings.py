@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -31,7 +32,12 @@ def byte_count(text: str) -> int:
     """
     units = {"K": 10, "M": 20, "G": 30}
     unit = units.get(text[-1:].upper())
-    return int(text) if unit is None else int(float(text[:-1]) * (1 << unit))
+    if unit is None:
+        return int(text)
+    number = float(text[:-1])
+    if not math.isfinite(number):
+        raise ValueError(f"{text!r} is no number of bytes")
+    return int(number * (1 << unit))
 
 
 CONVERTERS: dict[str, Callable[[str], Any]] = {
@@ -84,7 +90,7 @@ def _from_toml(path: str | None) -> dict[str, Any]:
             rows = tomllib.load(file)
     except OSError as error:
         raise UsageError(f"--config {path}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # its own error, and that of text which is not UTF-8
         raise UsageError(f"--config {path} is not TOML: {error}") from error
     chosen = {}
     for name, value in rows.items():

@@ -13,7 +13,9 @@ from __future__ import annotations
 import collections
 import itertools
 import marshal
+import re
 import struct
+import sys
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -104,25 +106,26 @@ def _unwrapped(value: Any, depth: int) -> tuple[Any, ...]:
 
     So a namedtuple still equals its tuple, and an `int` that overrides `__eq__` is only the number it holds.
     """
-    if isinstance(value, int):
+    kind = type(value)  # not `isinstance`, which believes a `__class__` that lies
+    if issubclass(kind, int):
         return ("plain", int.__pos__(value))
-    if isinstance(value, float):
+    if issubclass(kind, float):
         return ("plain", float.__pos__(value))
-    if isinstance(value, str):
+    if issubclass(kind, str):
         return ("plain", str.__str__(value))
-    if isinstance(value, bytes):
+    if issubclass(kind, bytes):
         return ("plain", bytes.__getitem__(value, slice(None)))
-    if isinstance(value, tuple):
+    if issubclass(kind, tuple):
         return ("tuple", [_tree(part, depth + 1) for part in tuple.__iter__(value)])
-    if isinstance(value, list):
+    if issubclass(kind, list):
         return ("list", [_tree(part, depth + 1) for part in list.__iter__(value)])
-    if isinstance(value, frozenset):
+    if issubclass(kind, frozenset):
         return ("frozenset", [_tree(part, depth + 1) for part in frozenset.__iter__(value)])
-    if isinstance(value, set):
+    if issubclass(kind, set):
         return ("set", [_tree(part, depth + 1) for part in set.__iter__(value)])
-    if isinstance(value, dict):
+    if issubclass(kind, dict):
         return ("dict", _pairs(value, depth))
-    raise Unsupported(f"a value of type {type(value).__name__}")
+    raise Unsupported(f"a value of type {kind.__name__}")
 
 
 _Writer = Callable[[Any, int], tuple[Any, ...]]
@@ -157,7 +160,7 @@ def _builtin_writers() -> dict[type, _Writer]:
     lazy += [type(iter(sample)) for sample in samples]
     return {
         bytearray: lambda value, depth: ("bytearray", bytes(value)),
-        range: lambda value, depth: ("range", value.start, value.stop, value.step),
+        range: _write_range,
         type({}.keys()): listed("dict_keys"),
         type({}.values()): listed("dict_values"),
         type({}.items()): listed("dict_items"),
@@ -192,6 +195,17 @@ def _write_iterator(value: Any, depth: int) -> tuple[Any, ...]:
     if len(parts) > MAX_ITERATOR_LENGTH:
         raise Unsupported(f"an iterator of more than {MAX_ITERATOR_LENGTH} values")
     return ("iterator", [_tree(part, depth + 1) for part in parts])
+
+
+def _write_range(value: range, depth: int) -> tuple[Any, ...]:
+    _check_range(value, Unsupported)
+    return ("range", value.start, value.stop, value.step)
+
+
+def _check_range(value: range, refusal: type[Exception]) -> None:
+    """A few bytes must not become all of memory when the tests make a list of them."""
+    if len(value[: MAX_ITERATOR_LENGTH + 1]) > MAX_ITERATOR_LENGTH:
+        raise refusal(f"a range of more than {MAX_ITERATOR_LENGTH} values")
 
 
 def _write_type(value: type, depth: int) -> tuple[Any, ...]:
@@ -240,7 +254,7 @@ def decode(payload: bytes) -> Any:
         return _build(value)
     except (IndexError, struct.error, UnicodeDecodeError, OverflowError, MemoryError) as error:
         raise Malformed(f"a broken value: {error}") from None
-    except (TypeError, ValueError, ArithmeticError) as error:
+    except (TypeError, ValueError, KeyError, ArithmeticError, ImportError) as error:
         raise Malformed(f"a value that is not data: {error}") from None
     except RecursionError:
         raise Malformed("a value nested too deeply") from None
@@ -386,14 +400,23 @@ def _build_iso(name: str, text: Any) -> Any:
     return getattr(datetime, name).fromisoformat(_only(str, text))
 
 
+def _build_range(*ends: Any) -> range:
+    value = range(*(_only(int, end) for end in ends))
+    _check_range(value, Malformed)
+    return value
+
+
 def _build_ndarray(dtype: Any, shape: Any, data: Any) -> Any:
     import numpy
 
-    kind = numpy.dtype(_only(str, dtype))
-    if kind.kind not in "biufcUS":
-        raise Malformed(f"a numpy array of dtype {kind}")
+    # Before numpy sees it: what numpy makes of other texts is a language of its own.
+    if not re.fullmatch("[<>|=][biufcUS][0-9]{1,9}", _only(str, dtype)):
+        raise Malformed(f"a numpy array of dtype {dtype!r}")
     lengths = [_only(int, length) for length in _only(list, shape)]
-    return numpy.frombuffer(_only(bytes, data), dtype=kind).reshape(lengths).copy()
+    array = numpy.frombuffer(_only(bytes, data), dtype=dtype).reshape(lengths).copy()
+    if array.dtype.kind == "U" and array.size and array.view(array.dtype.str[0] + "u4").max() > sys.maxunicode:
+        raise Malformed("a numpy text of what are no characters")
+    return array
 
 
 def _build_counter(pairs: Any) -> Any:
@@ -419,7 +442,7 @@ _BUILDERS: dict[str, Callable[..., Any]] = {
     "dict_values": lambda trees: dict(enumerate(_parts(trees))).values(),
     "dict_items": lambda trees: dict(_parts(trees)).items(),
     "bytearray": lambda data: bytearray(_only(bytes, data)),
-    "range": lambda *ends: range(*(_only(int, end) for end in ends)),
+    "range": _build_range,
     "constant": lambda name: {"NotImplemented": NotImplemented, "Ellipsis": ...}[name],
     "type": lambda name: _TYPES[name],
     "OrderedDict": lambda pairs: collections.OrderedDict(_dict(pairs)),

@@ -80,16 +80,15 @@ class _MountAttr(ctypes.Structure):
     )
 
 
-def _make_read_only(path: str) -> None:
-    """Read-only, nosuid and nodev for `path` and every mount below it."""
-    attributes = _MountAttr(attr_set=0x1 | 0x2 | 0x4)  # RDONLY | NOSUID | NODEV
+def _make_read_only(path: str, attributes: int = 0x1 | 0x2 | 0x4) -> None:
+    """Read-only, nosuid and nodev (or other `attributes`) for `path` and every mount below it."""
     result = _libc.syscall(
         _SYS_MOUNT_SETATTR,
         _AT_FDCWD,
         os.fsencode(path),
         ctypes.c_uint(_AT_RECURSIVE),
-        ctypes.byref(attributes),
-        ctypes.sizeof(attributes),
+        ctypes.byref(_MountAttr(attr_set=attributes)),
+        ctypes.sizeof(_MountAttr),
     )
     _check(result, f"make {path} read-only (needs Linux 5.12)")
 
@@ -189,6 +188,7 @@ def _build_devices(root: str) -> None:
         target = f"{root}/dev/{name}"
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
         _mount(f"/dev/{name}", target, None, _MS_BIND)
+        _make_read_only(target, 0x1 | 0x2)  # it can still be written to, but not its times, which all boxes share
 
 
 def open_procfs(root: str) -> int | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import marshal
 import os
-import random
 import resource
 import sys
 import types
@@ -89,15 +88,16 @@ def _serve(link: _Link) -> None:
         _test(link, namespace, *tests)
         return
     for name, arguments in calls:
-        if not _answer(link, namespace, name, arguments):
-            return
+        _answer(link, namespace, name, arguments)
     while stay and (frame := link.receive()) is not None:
         _answer(link, namespace, *marshal.loads(frame[1]))
 
 
 def _load(link: _Link, source: bytes) -> dict[str, Any] | None:
     """Runs the program's top level; None where it failed, which has then been said."""
-    os.register_at_fork(after_in_child=random.seed)  # the zygote imported `random` without this hook of its own
+    import random  # not above: the zygote imports this file before it imports `random` in its own way
+
+    os.register_at_fork(after_in_child=random.seed)  # the hook that the zygote left out
     module = types.ModuleType(MODULE_NAME)
     sys.modules[MODULE_NAME] = module
     namespace = module.__dict__
@@ -132,8 +132,8 @@ def _test(link: _Link, namespace: dict[str, Any], tests: bytes, nonce: bytes) ->
     link.send((wire.DONE, nonce + held.to_bytes(8, "little")))
 
 
-def _answer(link: _Link, namespace: dict[str, Any], name: str, payload: bytes) -> bool:
-    """Makes one call and sends what came of it; False where it raised."""
+def _answer(link: _Link, namespace: dict[str, Any], name: str, payload: bytes) -> None:
+    """Makes one call and sends what came of it. Tests may expect an exception and go on after it."""
     arguments, keywords = codec.decode_trusted(payload)
     try:
         try:
@@ -147,13 +147,12 @@ def _answer(link: _Link, namespace: dict[str, Any], name: str, payload: bytes) -
             answer = (wire.UNSUPPORTED, codec.encode(str(refusal)))
     except BaseException as error:
         link.send(_raised("call", error))
-        return False
+        return
     changed = _changed(payload, arguments, keywords)
     if changed is None:
         link.send(answer)
     else:
         link.send((wire.ARGUMENTS, changed), answer)
-    return True
 
 
 def _changed(before: bytes, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> bytes | None:

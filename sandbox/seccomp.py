@@ -27,6 +27,9 @@ _DENIED: dict[str, tuple[int | None, int | None]] = {
     "fsmount": (432, 432),
     "fspick": (433, 433),
     "mount_setattr": (442, 442),
+    "statmount": (457, 457),
+    "listmount": (458, 458),
+    "open_tree_attr": (467, 467),
     "name_to_handle_at": (303, 264),
     "open_by_handle_at": (304, 265),
     "quotactl": (179, 60),
@@ -76,6 +79,7 @@ _DENIED: dict[str, tuple[int | None, int | None]] = {
     "sched_setscheduler": (144, 119),
     "sched_setparam": (142, 118),
     "sched_setattr": (314, 274),
+    "sched_setaffinity": (203, 122),
     "setpriority": (141, 140),
     "ioprio_set": (251, 30),
     # memory that no limit counts
@@ -95,7 +99,8 @@ _DENIED: dict[str, tuple[int | None, int | None]] = {
     "flock": (73, 32),
 }
 
-_CLONE, _CLONE3, _SOCKET, _IOCTL, _FCNTL = (56, 220), (435, 435), (41, 198), (16, 29), (72, 25)
+_CLONE, _CLONE3, _IOCTL, _FCNTL = (56, 220), (435, 435), (16, 29), (72, 25)
+_SOCKET, _SOCKETPAIR, _PRLIMIT64 = (41, 198), (53, 199), (302, 261)
 _NAMESPACE_FLAGS = 0x7E020000  # CLONE_NEWNS, CGROUP, UTS, IPC, USER, PID and NET
 _FAMILIES = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6: harmless in a network namespace without interfaces
 _IOCTLS = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: push input into a terminal
@@ -143,12 +148,14 @@ def assemble(machine: str | None = None) -> bytes:
     emit(_ANY_BIT, _NAMESPACE_FLAGS, 0, 1)
     emit(_RETURN, _ERRNO | _EPERM)
     emit(_RETURN, _ALLOW)
-    emit(_EQUAL, _SOCKET[column], 0, len(_FAMILIES) + 3)
-    emit(_LOAD, _ARG0)
-    for position, family in enumerate(_FAMILIES):
-        emit(_EQUAL, family, len(_FAMILIES) - position, 0)
-    emit(_RETURN, _ERRNO | _EPERM)
-    emit(_RETURN, _ALLOW)
+    # prlimit64: 0 is the caller itself; the limits of pid 1 are inherited by every later program.
+    for call, values in ((_SOCKET, _FAMILIES), (_SOCKETPAIR, _FAMILIES), (_PRLIMIT64, (0,))):
+        emit(_EQUAL, call[column], 0, len(values) + 3)
+        emit(_LOAD, _ARG0)
+        for position, value in enumerate(values):
+            emit(_EQUAL, value, len(values) - position, 0)
+        emit(_RETURN, _ERRNO | _EPERM)
+        emit(_RETURN, _ALLOW)
     for call, commands in ((_IOCTL, _IOCTLS), (_FCNTL, _FCNTLS)):
         emit(_EQUAL, call[column], 0, len(commands) + 3)
         emit(_LOAD, _ARG1)

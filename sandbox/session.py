@@ -76,8 +76,26 @@ class Session:
 
     def _send(self, kind: int, message: Any) -> None:
         body = marshal.dumps(message, 2)
+        data = memoryview(wire.HEADER.pack(len(body), kind) + body)
+        since = time.monotonic()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its end is read in `receive`
-            self._job.sendall(wire.HEADER.pack(len(body), kind) + body)
+            while data:
+                try:
+                    data = data[self._job.send(data, socket.MSG_DONTWAIT) :]
+                except BlockingIOError:
+                    self._wait_for_room(since)
+
+    def _wait_for_room(self, since: float) -> None:
+        """A program that reads no calls is waited for like one that sends no answers: until a limit ends it."""
+        poller = select.poll()
+        poller.register(self._job, select.POLLOUT)
+        poller.register(self._box.control, select.POLLIN)
+        remaining = self._deadline - time.monotonic()
+        ready = [descriptor for descriptor, _ in poller.poll(max(0.0, remaining) * 1000)]
+        if not ready:
+            self._lose("the box stopped answering")
+        if self._box.control.fileno() in ready:
+            self._read_control(since)
 
     def receive(self) -> tuple[int, bytes]:
         """The next frame from the program: its kind and payload.
@@ -115,20 +133,24 @@ class Session:
         ready = [descriptor for descriptor, _ in self._poller.poll(max(0.0, remaining) * 1000)]
         if not ready:
             self._lose("the box stopped answering")
-        if self._open and self._job.fileno() in ready:
-            self._read_job()
-        elif self._box.control.fileno() in ready:
+        if self._open and self._job.fileno() in ready and self._read_job():
+            return
+        if self._box.control.fileno() in ready:
             self._read_control(waiting_since)
 
-    def _read_job(self) -> None:
+    def _read_job(self) -> bool:
+        """Whether something came. Urgent data (MSG_OOB) makes a socket ready and is then not there to be read."""
         try:
-            data = self._job.recv(1 << 16)
+            data = self._job.recv(1 << 16, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
         except ConnectionResetError:
             data = b""
         self._buffer += data
         if not data:
             self._open = False
             self._poller.unregister(self._job)
+        return True
 
     def _read_control(self, waiting_since: float) -> None:
         try:

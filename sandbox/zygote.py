@@ -25,7 +25,8 @@ from sandbox import codec, isolate, runner, seccomp, wire
 sys.path.pop(0)
 
 TICK_S = 0.05
-_SCRATCH = ("/tmp", "/dev/shm")
+_SCRATCH = ("/tmp", "/dev/shm", "/dev/mqueue")
+"""Where a program can leave something behind; the last exists in containers only."""
 _WARM = (
     "array",
     "bisect",
@@ -55,7 +56,13 @@ _WARM = (
 def main() -> None:
     """Entry point of the launcher, which becomes the box's outer end and waits for it."""
     settings = json.loads(sys.argv[1])
-    control = socket.socket(fileno=int(settings["control"]))
+    # A program sees neither our paths nor a process id, which would differ from run to run.
+    sys.argv[:], sys.orig_argv[:] = [""], [""]
+    if "socket" in settings:
+        _become_contained(settings)
+    # The lowest free number: a program's process closes what lies below its limit of descriptors, and no more.
+    control = socket.socket(fileno=os.dup(int(settings["control"])))
+    os.close(int(settings["control"]))
     try:
         status = _launch(settings, control)
     except (OSError, NotImplementedError) as error:
@@ -84,6 +91,27 @@ def _launch(settings: dict[str, Any], control: socket.socket) -> int:
         isolate.write_id_maps(pid, settings["outside_id"], proc)
         ours.send(b"m")
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xFF
+
+
+def _become_contained(settings: dict[str, Any]) -> NoReturn:
+    """The box in a container: the walls are the container's, and only what it leaves to do is done here."""
+    control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    control.connect(settings["socket"])
+    os.environ.pop("HOSTNAME", None)
+    try:
+        procfs = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if os.getpid() != 1 or os.stat("/proc/self/ns/pid").st_ino == settings["parent_pid_ns"]:
+            raise OSError(1, "the box is not pid 1 of its own pid namespace")
+        isolate.drop_capabilities()
+        isolate.hide_from_debuggers()
+        isolate.limit_resources()
+        facts = _last_layers(settings, procfs)
+    except (OSError, NotImplementedError) as error:
+        control.send(wire.FAILED + str(error).encode())
+        os._exit(1)
+    facts["layers"][0] = "container: own user, no network, pids and memory limits"
+    control.send(wire.BORN + json.dumps(facts).encode())
+    _Box(control, procfs).serve()
 
 
 def _become_box(
@@ -193,6 +221,7 @@ class _Box:
         self.control = control
         self.procfs = procfs
         self.baseline_bytes = _empty_program_bytes()
+        self.marks = scratch_marks()
 
     def serve(self) -> NoReturn:
         while True:
@@ -221,7 +250,7 @@ class _Box:
         cpu = usage.ru_utime + usage.ru_stime + strays_s
         if reason in (wire.REASON_OWN, wire.REASON_KILLED) and cpu > cpu_s:
             reason = wire.REASON_CPU  # it ended between two ticks, and the limit is the limit
-        clean = tidy()
+        clean = tidy() and scratch_marks() == self.marks
         wall = time.monotonic() - started
         memory = max(0, usage.ru_maxrss * 1024 - self.baseline_bytes)
         self.control.send(wire.EXIT.pack(b"X", reason, status, cpu, wall, memory, clean))
@@ -329,13 +358,25 @@ def processor_s(pid: int) -> float:
 def tidy() -> bool:
     """Removes plain files from the scratch directories; False where something else was left, so the box must go."""
     clean = True
-    for directory in _SCRATCH:
-        for name in os.listdir(directory):
-            try:
+    for directory in filter(os.path.isdir, _SCRATCH):
+        try:
+            for name in os.listdir(directory):
                 os.unlink(f"{directory}/{name}")
-            except OSError:
-                clean = False
+        except OSError:
+            clean = False
     return clean
+
+
+def scratch_marks() -> list[tuple[int, list[str]]]:
+    """Mode and attributes of the scratch directories: without root they belong to the program's own user."""
+    marks = []
+    for directory in filter(os.path.isdir, _SCRATCH):
+        try:
+            attributes = os.listxattr(directory)
+        except OSError:
+            attributes = []  # a file system without attributes, or a directory that has been closed
+        marks.append((os.stat(directory).st_mode, attributes))
+    return marks
 
 
 if __name__ == "__main__":

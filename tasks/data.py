@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import zlib
 from typing import Any
 
 
@@ -50,6 +51,6 @@ def read_jsonl(path: str) -> list[dict[str, Any]]:
     try:
         with opener(path, "rt", encoding="utf-8") as file:
             rows.extend(json.loads(line) for line in file if line.strip())
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DatasetUnavailable(f"{path} is damaged after row {len(rows)}: {error}; fetch it again") from error
     return rows
