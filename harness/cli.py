@@ -21,6 +21,9 @@ DONE, USAGE, INCOMPLETE, INTERRUPTED = 0, 2, 3, 130
 
 SUPPRESS = argparse.SUPPRESS
 
+CONSENT = "--i-know-this-runs-untrusted-code"
+_SANDBOXES = ("auto", "local", "bwrap", "docker", "landlock", "none")
+
 
 class _Parser(argparse.ArgumentParser):
     """argparse, with a guess at what was meant."""
@@ -186,7 +189,14 @@ def _add_judging(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("judging")
     group.add_argument("--workers", type=int, default=SUPPRESS, metavar="N", help="slots; default: one per core")
     group.add_argument("--engine", choices=["local", "serial", "ray"], default=SUPPRESS, help="default: local")
-    group.add_argument("--sandbox", choices=["auto", "local"], default=SUPPRESS, help="default: auto")
+    group.add_argument("--sandbox", choices=_SANDBOXES, default=SUPPRESS, help="default: auto, the strongest")
+    group.add_argument(
+        CONSENT,
+        dest="consent",
+        action="store_true",
+        default=SUPPRESS,
+        help="needed for --sandbox none, which has no walls",
+    )
     group.add_argument(
         "--packages",
         choices=["stdlib", "numpy", "host"],
@@ -239,7 +249,7 @@ def _config(parsed: argparse.Namespace, **fixed: Any) -> Any:
             except ValueError:
                 raise UsageError(f"{typed[name]!r} is no value for {_FLAGS[name]}") from None
     config = resolve({**typed, **fixed}, os.environ, getattr(parsed, "config", None))
-    return _checked(config)
+    return _checked(config, consent=getattr(parsed, "consent", False))
 
 
 _FLAGS = {"ks": "-k; type for example -k 1,10", "memory_bytes": "--memory; type for example --memory 512M"}
@@ -249,7 +259,7 @@ _CHOICES = frozenset(
 )
 
 
-def _checked(config: Any) -> Any:
+def _checked(config: Any, *, consent: bool) -> Any:
     """The configuration with the samples file's digest, after a look at every name in it."""
     from dataclasses import replace
 
@@ -266,6 +276,10 @@ def _checked(config: Any) -> Any:
             near = difflib.get_close_matches(value, names, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise UsageError(f"unknown {name} {value!r}; accepted: {', '.join(names)}{hint}")
+    if config.sandbox == "none" and not consent:
+        raise UsageError(
+            f"--sandbox none lets programs do whatever you can do; if that is what you want, add {CONSENT}"
+        )
     if config.model.startswith("samples:"):
         return replace(config, model_digest=file_digest(Path(config.model.removeprefix("samples:"))))
     if config.model != "reference":

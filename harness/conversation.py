@@ -45,14 +45,26 @@ class Opaque:
 class Conversation:
     """The calls of one sample. With a plan, the box has been told them in advance and streams its answers."""
 
-    def __init__(self, session: Session, plan: tuple[Call, ...] | None, known: frozenset[bytes] = frozenset()) -> None:
+    def __init__(
+        self,
+        session: Session,
+        plan: tuple[Call, ...] | None,
+        known: frozenset[bytes] = frozenset(),
+        *,
+        write_back: bool = True,
+    ) -> None:
         self.calls: list[Call] = []
         """The calls made so far."""
         self.answers: list[bytes] = []
         """Payloads of the values that came back."""
         self.opaque = False
         """Whether something came back that was not data."""
+        self.fault: BaseException | None = None
+        """What ended the conversation for good; the tests may have caught it, and must not profit by that."""
+        self.wrote = False
+        """Whether a call changed its arguments."""
         self._session = session
+        self._write_back = write_back
         self._plan = plan
         self._known = known
 
@@ -79,12 +91,20 @@ class Conversation:
         return call
 
     def _call(self, name: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        if self.fault is not None:
+            raise self.fault
         try:
-            payload = codec.encode((arguments, keywords))
-        except codec.Unsupported as error:
-            raise NotData(str(error)) from None
-        self._ask((name, payload))
-        return self._answer(arguments, keywords)
+            try:
+                payload = codec.encode((arguments, keywords))
+            except codec.Unsupported as error:
+                raise NotData(str(error)) from None
+            self._ask((name, payload))
+            return self._answer(arguments, keywords)
+        except CandidateRaised:
+            raise
+        except BaseException as error:
+            self.fault = error
+            raise
 
     def _ask(self, call: Call) -> None:
         if self._plan is None:
@@ -96,7 +116,9 @@ class Conversation:
     def _answer(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         kind, payload = self._session.receive()
         if kind == wire.ARGUMENTS:
-            _write_back((arguments, keywords), _decoded(payload))
+            self.wrote = True
+            if self._write_back:
+                _write_back((arguments, keywords), _decoded(payload))
             kind, payload = self._session.receive()
         if kind == wire.RAISED:
             raise raised(payload)
@@ -132,6 +154,8 @@ def raised(payload: bytes) -> CandidateRaised:
         raise BrokenProtocol(f"{base_name!r} is no builtin exception")
     # The tests may expect an exception, so what is raised here is also an instance of the builtin one.
     error: type[CandidateRaised] = CandidateRaised
+    if issubclass(base, BaseExceptionGroup):
+        base = Exception  # a group cannot be made without its members, which stay behind
     if base is not BaseException:
         error = type(kind, (CandidateRaised, base), {})
     return error(where, kind, message, line)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from harness import pipeline
 from harness.config import RunConfig
@@ -24,19 +27,22 @@ from tasks.problem import Problem
 _PROBE = """
 import os, socket
 
-def look():
-    found = {"uid": os.getuid(), "root": sorted(os.listdir("/")), "proc": os.listdir("/proc")}
+def opens(action, *arguments):
     try:
-        open("/usr/harness-probe", "w")
-        found["writable"] = True
+        action(*arguments)
+        return True
     except OSError:
-        found["writable"] = False
-    try:
-        socket.create_connection(("127.0.0.1", 22), timeout=1)
-        found["network"] = True
-    except OSError as error:
-        found["network"] = "refused" in str(error)
-    return found
+        return False
+
+def look(port, sentinel):
+    return {
+        "the power of root": opens(os.setuid, 54321),
+        "files of this machine": opens(open, sentinel),
+        "other processes": opens(open, "/proc/1/environ"),
+        "the password file": opens(open, "/etc/passwd"),
+        "writing to the system": opens(open, "/usr/bin/env", "r+b"),
+        "the network": opens(socket.create_connection, ("127.0.0.1", port), 1),
+    }
 """
 
 CHEATS = {
@@ -124,23 +130,21 @@ def _clock(present: bool) -> Finding:
 
 
 def _walls(sandbox: Sandbox) -> Finding:
-    """What a program sees of this machine."""
-    call = ("look", codec.encode(((), {})))
-    session = sandbox.open(Program(source=_PROBE), Limits(cpu_s=5.0), [call])
-    try:
-        kinds = [session.receive(), session.receive()]
-    except ProgramEnded:
-        return Finding(what="walls", sound=False, detail="the probe ended early")
-    finally:
-        session.end()
-    kind, payload = kinds[1]
+    """What a program can reach of this machine; on the network, a port that is really open."""
+    with socket.create_server(("127.0.0.1", 0)) as server, tempfile.NamedTemporaryFile() as sentinel:
+        os.chmod(sentinel.name, 0o644)
+        arguments: tuple[Any, ...] = ((server.getsockname()[1], sentinel.name), {})
+        session = sandbox.open(Program(source=_PROBE), Limits(cpu_s=5.0), [("look", codec.encode(arguments))])
+        try:
+            kind, payload = [session.receive(), session.receive()][1]
+        except ProgramEnded:
+            return Finding(what="walls", sound=False, detail="the probe ended early")
+        finally:
+            session.end()
     if kind != wire.VALUE:
         return Finding(what="walls", sound=False, detail=f"the probe failed: {codec.decode(payload)}")
-    seen = codec.decode(payload)
-    holes = [name for name in ("writable", "network", "proc") if seen[name]]
-    if seen["uid"] == 0:
-        holes.append("root")
-    detail = f"open: {', '.join(holes)}" if holes else f"a program sees {' '.join(seen['root'])}, no network, no /proc"
+    holes = [name for name, is_open in codec.decode(payload).items() if is_open]
+    detail = f"open: {', '.join(holes)}" if holes else "closed: network, files, processes, power of root"
     return Finding(what="walls", sound=not holes, detail=detail)
 
 

@@ -62,6 +62,10 @@ class Plan:
     """Payloads of the reference's answers."""
     cpu_s: float
     """Processor seconds of the reference, start of its process included."""
+    write_back: bool = False
+    """Whether the reference changes its arguments in place; only then may a candidate change those of the tests."""
+    reference: str = ""
+    """In in-process mode the reference program, which must fail the negative controls too."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, for another process or a file."""
@@ -71,6 +75,8 @@ class Plan:
             "calls": [[name, _text(payload)] for name, payload in self.calls],
             "answers": sorted(_text(payload) for payload in self.answers),
             "cpu_s": self.cpu_s,
+            "write_back": self.write_back,
+            "reference": self.reference,
         }
 
     @classmethod
@@ -82,6 +88,8 @@ class Plan:
             calls=tuple((name, base64.b64decode(text)) for name, text in row["calls"]),
             answers=frozenset(base64.b64decode(text) for text in row["answers"]),
             cpu_s=row["cpu_s"],
+            write_back=row["write_back"],
+            reference=row["reference"],
         )
 
 
@@ -147,13 +155,21 @@ def make_plan(problem: Problem, reference: str, sandbox: Sandbox, limits: Limits
             calls=tuple(conversation.calls),
             answers=frozenset(conversation.answers),
             cpu_s=judgement.execution.cpu_s,
+            write_back=conversation.wrote,
         )
     inside, held = _run_inside(reference, counted_source(problem.check), sandbox, limits)
     if inside.verdict is not Verdict.PASSED or held == 0:
         reason = inside.detail or judgement.detail or "no assertion was executed"
         raise ReferenceFailed(f"{problem.task_id}: the reference solution fails its own tests: {reason}")
     assert inside.execution is not None
-    return Plan(mode=IN_PROCESS, assertions=held, calls=(), answers=frozenset(), cpu_s=inside.execution.cpu_s)
+    return Plan(
+        mode=IN_PROCESS,
+        assertions=held,
+        calls=(),
+        answers=frozenset(),
+        cpu_s=inside.execution.cpu_s,
+        reference=reference,
+    )
 
 
 def _compiled(problem: Problem) -> CompiledScript:
@@ -198,7 +214,7 @@ class Judge:
 
     def _judge_split(self, program: str, calls: tuple[Call, ...] | None) -> Judgement:
         with _session(self.sandbox, program, self.limits, calls or (), stay=calls is None) as session:
-            conversation = Conversation(session, calls, self.plan.answers)
+            conversation = Conversation(session, calls, self.plan.answers, write_back=self.plan.write_back)
             judgement, held = _converse(self._script, self.problem, conversation, session)
         return _complete(judgement, held, self.plan.assertions)
 
@@ -210,10 +226,15 @@ class Judge:
             return judgement
         for control in negative_controls(self.problem.check, random.SystemRandom()):
             outcome, _ = _run_inside(program, control, self.sandbox, self.limits)
-            if outcome.verdict is Verdict.PASSED:
+            if outcome.verdict is Verdict.PASSED and not self._is_void(control):
                 detail = "passes tests that cannot be passed, so it tampers with them"
                 return replace(judgement, verdict=Verdict.WRONG_ANSWER, detail=detail)
         return judgement
+
+    def _is_void(self, control: str) -> bool:
+        """Whether a control sits where no test comes by, so that the reference passes it as well."""
+        outcome, _ = _run_inside(self.plan.reference, control, self.sandbox, self.limits)
+        return outcome.verdict is Verdict.PASSED
 
 
 @contextlib.contextmanager
@@ -245,13 +266,11 @@ def _converse(
         stand_ins = {name: conversation.stand_in(name) for name in problem.check.names}
         with _deadline():
             held = script.run(stand_ins)
+        if conversation.fault is not None:
+            raise conversation.fault
         verdict, detail = Verdict.PASSED, ""
-    except (BoxLost, NotPlanned):
-        raise
-    except ProgramEnded:
-        verdict, detail = _ended_early(session.end())
     except BaseException as error:
-        verdict, detail = _failed(error, script)
+        verdict, detail = _not_passed(conversation.fault or error, session, script)
     execution = session.end()
     if verdict is Verdict.PASSED:
         verdict, detail = _within_limits(execution)
@@ -273,16 +292,25 @@ def _run_inside(program: str, tests: str, sandbox: Sandbox, limits: Limits) -> t
             if kind != wire.DONE or payload[:16] != nonce:
                 raise BrokenProtocol("the tests did not report their end")
             held = int.from_bytes(payload[16:24], "little")
-        except BoxLost:
-            raise
-        except ProgramEnded:
-            verdict, detail = _ended_early(session.end())
         except BaseException as error:
-            verdict, detail = _failed(error, None)
+            verdict, detail = _not_passed(error, session, None)
         execution = session.end()
     if verdict is Verdict.PASSED:
         verdict, detail = _within_limits(execution)
     return Judgement(verdict=verdict, detail=detail, execution=execution), held
+
+
+def _not_passed(error: BaseException, session: Session, script: CompiledScript | None) -> tuple[Verdict, str]:
+    """The verdict where something kept the tests from their end.
+
+    Raises:
+        BoxLost, NotPlanned: what happened says nothing about the program, which has to be run again.
+    """
+    if isinstance(error, (BoxLost, NotPlanned)):
+        raise error
+    if isinstance(error, ProgramEnded):
+        return _ended_early(session.end())
+    return _failed(error, script)
 
 
 def _within_limits(execution: Execution) -> tuple[Verdict, str]:

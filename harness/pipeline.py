@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -328,7 +328,7 @@ def _reference_batches(job: Job, problems: Iterable[Problem]) -> Iterator[Batch]
             "key": problem.digest,
             "task_id": problem.task_id,
             "problem": problem.to_json(),
-            "limits": asdict(REFERENCE_LIMITS),
+            "limits": asdict(replace(REFERENCE_LIMITS, memory_bytes=job.config.memory_bytes)),
         }
         yield Batch(shared=shared, parts=[{"reference": program}], patience_s=_PATIENCE * REFERENCE_LIMITS.wall_s)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import platform
@@ -28,7 +29,12 @@ def open_run(path: Path, config: RunConfig, protocol: Mapping[str, Any], box: Ma
     """
     old = read_run(path) if os.path.exists(path / "run.json") else None
     if old is not None:
-        _check_same(path, old, config, protocol)
+        _check_same(path, old, {"config": config.to_json(), "protocol": dict(protocol), "sandbox": dict(box)})
+    elif glob.glob(os.path.join(path, "verdicts-*.jsonl")):
+        raise UsageError(
+            f"{path} holds verdicts of a run that it no longer describes: run.json is missing. "
+            f"Name another directory with --out, or add --fresh to throw the old run away."
+        )
     run = {
         "schema": SCHEMA,
         "created": old["created"] if old else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -78,18 +84,24 @@ def read_run(path: Path) -> dict[str, Any]:
     return run
 
 
-def _check_same(path: Path, old: Mapping[str, Any], config: RunConfig, protocol: Mapping[str, Any]) -> None:
-    before = {name: value for name, value in old["config"].items() if name not in WHAT_MAY_CHANGE}
-    now = {name: value for name, value in config.to_json().items() if name not in WHAT_MAY_CHANGE}
-    changed = differences(before, now)
-    if not changed:
-        changed = differences(old["protocol"], dict(protocol), "protocol")
+def _check_same(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    # The protocol follows from the choices, so it is news only where the choices are the same.
+    changed = differences(_choices(old), _choices(new)) or differences(old["protocol"], new["protocol"], "protocol")
     if changed:
         listed = "\n  ".join(changed)
         raise UsageError(
             f"{path} holds another run:\n  {listed}\n"
             f"Name another directory with --out, or add --fresh to throw the old run away."
         )
+
+
+def _choices(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What must stay the same from one command to the next: verdicts of unlike runs do not belong in one table."""
+    config = {name: value for name, value in run["config"].items() if name not in WHAT_MAY_CHANGE}
+    if config.get("model_digest"):
+        config["model"] = "samples"  # the same file under another path is the same file
+    # The walls that were found, not those that were asked for: `auto` may find others on another day.
+    return {**config, "sandbox": run.get("sandbox", {}).get("name")}
 
 
 def _packages_text(packages: Mapping[str, Any]) -> str:

@@ -95,8 +95,13 @@ def negative_controls(script: Script, rng: random.Random) -> list[str]:
 
 
 def _bodies_with_asserts(tree: ast.AST) -> list[list[ast.stmt]]:
-    bodies = [node.body for node in ast.walk(tree) if isinstance(node, (ast.Module, ast.FunctionDef))]
-    return [body for body in bodies if any(isinstance(statement, ast.Assert) for statement in body)]
+    """Where assertions stand; inside loops only where there are none outside, because a loop may make no round."""
+    for kinds in ((ast.Module, ast.FunctionDef), (ast.For, ast.While, ast.With)):
+        bodies = [node.body for node in ast.walk(tree) if isinstance(node, kinds)]
+        found = [body for body in bodies if any(isinstance(statement, ast.Assert) for statement in body)]
+        if found:
+            return found
+    return []
 
 
 def _insert_falsehood(tree: ast.Module, rng: random.Random) -> bool:
@@ -110,7 +115,7 @@ def _insert_falsehood(tree: ast.Module, rng: random.Random) -> bool:
 
 
 def _change_expectation(tree: ast.Module, rng: random.Random) -> bool:
-    """Turns the right side of one `assert ... == ...` into something that equals nothing."""
+    """Changes the right side of one `assert ... == ...`; a literal into another of its kind, which nobody can tell."""
     comparisons = [
         statement.test
         for body in _bodies_with_asserts(tree)
@@ -122,6 +127,40 @@ def _change_expectation(tree: ast.Module, rng: random.Random) -> bool:
     if not comparisons:
         return False
     chosen = rng.choice(comparisons)
-    # A fresh list of a nan: unequal to every honest value, and not to be told from a constant of the data by its type.
-    chosen.comparators[-1] = ast.parse(f"[float('nan'), {rng.randrange(10**6)}]", mode="eval").body
+    try:
+        expected = repr(_changed(ast.literal_eval(chosen.comparators[-1]), rng))
+    except (ValueError, TypeError, SyntaxError):
+        expected = f"[float('nan'), {rng.randrange(10**6)}]"  # no literal: a list that equals nothing
+    chosen.comparators[-1] = ast.parse(expected, mode="eval").body
     return True
+
+
+def _changed(value: Any, rng: random.Random) -> Any:
+    """Another value of the same type."""
+    match value:
+        case bool():
+            return not value
+        case int() | float() | complex():
+            return value + rng.randrange(1, 1000)
+        case str():
+            return value + rng.choice("abcdefghijklmnopqrstuvwxyz")
+        case bytes():
+            return value + bytes([rng.randrange(97, 123)])
+        case list() | tuple():
+            return _changed_sequence(value, rng)
+        case set():
+            return {*value, rng.randrange(10**6, 10**9)}
+        case dict():
+            return {**value, rng.randrange(10**6, 10**9): 0}
+        case _:
+            raise ValueError("no other value is of its kind")
+
+
+def _changed_sequence(value: list[Any] | tuple[Any, ...], rng: random.Random) -> Any:
+    parts = list(value)
+    if parts:
+        place = rng.randrange(len(parts))
+        parts[place] = _changed(parts[place], rng)
+    else:
+        parts.append(rng.randrange(10**6))
+    return type(value)(parts)

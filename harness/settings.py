@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.config import RunConfig, UsageError
 
 PREFIX = "HARNESS_"
-_NOT_CHOICES = frozenset({"HARNESS_REALDATA", "HARNESS_DATA_DIR"})
+_NOT_CHOICES = frozenset({"HARNESS_REALDATA", "HARNESS_DATA_DIR", "HARNESS_DOCKER_RUNTIME"})
 """Variables of ours that are no choice of a run."""
 
 
@@ -75,7 +75,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if not variable.startswith(PREFIX) or variable in _NOT_CHOICES:
             continue
         name = variable.removeprefix(PREFIX).lower()
-        _check_name(name, variable, (PREFIX + choice.upper() for choice in CHOICES))
+        _check_name(name, variable, lambda choice: PREFIX + choice.upper())
         chosen[name] = _converted(name, text, f"the variable {variable}")
     return chosen
 
@@ -94,19 +94,18 @@ def _from_toml(path: str | None) -> dict[str, Any]:
         raise UsageError(f"--config {path} is not TOML: {error}") from error
     chosen = {}
     for name, value in rows.items():
-        _check_name(name, f"{name} in {path}", CHOICES)
+        _check_name(name, f"{name} in {path}", str)
         if isinstance(value, list):
             value = ",".join(map(str, value))
         chosen[name] = _converted(name, str(value), f"{name} in {path}")
     return chosen
 
 
-def _check_name(name: str, written: str, accepted: Iterable[str]) -> None:
+def _check_name(name: str, written: str, spelled: Callable[[str], str]) -> None:
     if name in CHOICES:
         return
-    names = sorted(accepted)
-    near = difflib.get_close_matches(written.split()[0], names, n=1)
-    hint = f"; did you mean {near[0]}?" if near else f"; accepted: {', '.join(names)}"
+    near = difflib.get_close_matches(name, sorted(CHOICES), n=1)
+    hint = f"; did you mean {spelled(near[0])}?" if near else f"; accepted: {', '.join(map(spelled, sorted(CHOICES)))}"
     raise UsageError(f"unknown choice {written}{hint}")
 
 

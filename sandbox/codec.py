@@ -308,9 +308,14 @@ class _Reader:
             count = self.size()
             if count > len(self.data) - self.at:
                 raise Malformed("a container longer than its payload")
-            return build([self.value(depth + 1) for _ in range(count)])
+            parts = [self.value(depth + 1) for _ in range(count)]
+            if code in _HASHED:
+                _check_hashes(parts)
+            return build(parts)
         if code == 0x7B:  # '{'
-            return dict(self.items(depth))
+            pairs = list(self.items(depth))
+            _check_hashes([key for key, _ in pairs])
+            return dict(pairs)
         return self.rarer(code)
 
     def items(self, depth: int) -> Iterator[tuple[Any, Any]]:
@@ -357,7 +362,14 @@ class _Reader:
 _INT32 = struct.Struct("<i")
 _FLOAT64 = struct.Struct("<d")
 _CONSTANTS: dict[int, Any] = {0x4E: None, 0x54: True, 0x46: False}
+_HASHED = frozenset({0x3C, 0x3E})
 _CONTAINERS: dict[int, Callable[[list[Any]], Any]] = {0x28: tuple, 0x5B: list, 0x3C: set, 0x3E: frozenset}
+
+
+def _check_hashes(values: list[Any]) -> None:
+    """Refuses values made to collide: a set of n of them takes n * n steps, in C, where no deadline reaches."""
+    if len(values) > 1000 and len(set(map(hash, values))) < len(values) // 2:
+        raise Malformed("a set or dict of values made to collide")
 
 
 def _build(tree: Any) -> Any:

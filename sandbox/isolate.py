@@ -253,8 +253,11 @@ def die_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def limit_resources() -> None:
-    """The limits that are the same for every program in the box; hard, so that none can raise them again."""
+def limit_resources(*, processes: bool = True) -> None:
+    """The limits that are the same for every program in the box; hard, so that none can raise them again.
+
+    Without a namespace of its own a box cannot limit `processes`: those of the user outside would count too.
+    """
     fixed = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_FSIZE: SCRATCH_BYTES,
@@ -266,6 +269,8 @@ def limit_resources() -> None:
         resource.RLIMIT_NICE: 0,
         resource.RLIMIT_RTPRIO: 0,
     }
+    if not processes:
+        del fixed[resource.RLIMIT_NPROC]
     for name, value in fixed.items():
         hard = resource.getrlimit(name)[1]
         allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)

@@ -1,4 +1,4 @@
-"""The local box: Linux namespaces on this machine."""
+"""The box on this machine: Linux namespaces, or what comes next where they are forbidden."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ import subprocess
 import sys
 from typing import Any
 
-from sandbox import isolate, wire
+from sandbox import bwrap, isolate, wire
 from sandbox.packages import Packages, resolve
 from sandbox.program import SandboxUnavailable
 from sandbox.sandbox import Sandbox
 
 ZYGOTE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
 FLAGS = ("-P", "-s", "-S", "-B")
+NAMES = {"namespaces": "local", "bwrap": "bwrap", "landlock": "landlock", "none": "none"}
+"""Walls by the names that users type after `--sandbox`."""
+
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 _START_S = 30.0
 """Patience with a box that is being set up; 0.1 s is usual, a loaded machine takes longer."""
 
@@ -49,24 +53,33 @@ def greeting(control: socket.socket) -> dict[str, Any] | str:
 
 
 class LocalBox:
-    """One zygote in namespaces of its own, started by this process and ended with it.
+    """One zygote on this machine, started by this process and ended with it.
+
+    Args:
+        packages: what programs can import.
+        walls: `namespaces`; or `bwrap`, `landlock`, `none` where those are not to be had (see `sandbox.choice`).
 
     Raises:
         SandboxUnavailable: this machine does not allow it; the message names the step.
     """
 
-    def __init__(self, packages: Packages) -> None:
+    def __init__(self, packages: Packages, walls: str = "namespaces") -> None:
         self.worn = False
         self.programs = 0
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         settings = {
+            **packages.settings(moved=walls in ("namespaces", "bwrap")),
+            **_settings(packages, walls),
             "control": theirs.fileno(),
             "parent": os.getpid(),
-            "outside_id": isolate.OUTSIDE_ID + os.getpid() % 50_000,
-            **packages.settings(),
         }
+        tree = isolate.Tree(**packages.settings()["tree"])
         self.process = subprocess.Popen(
-            [sys.executable, *FLAGS, ZYGOTE, json.dumps(settings)],
+            [
+                *(bwrap.command(tree, ZYGOTE) if walls == "bwrap" else ()),
+                *(os.path.realpath(sys.executable) if walls == "bwrap" else sys.executable, *FLAGS),
+                *(ZYGOTE, json.dumps(settings)),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -79,8 +92,8 @@ class LocalBox:
         try:
             answer = greeting(self.control)
             if isinstance(answer, str):
-                raise SandboxUnavailable(f"the local sandbox cannot be set up: {answer or self._last_words()}")
-            self.facts: dict[str, Any] = {"name": "local", **answer}
+                raise SandboxUnavailable(f"{walls} cannot be set up: {answer or self._last_words()}")
+            self.facts: dict[str, Any] = {"name": NAMES[walls], **answer}
         except BaseException:
             self.close()
             raise
@@ -103,9 +116,19 @@ class LocalBox:
             self.process.stderr.close()
 
 
+def _settings(packages: Packages, walls: str) -> dict[str, Any]:
+    """What the zygote has to know of its walls."""
+    return {
+        "walls": walls,
+        "outside_id": isolate.OUTSIDE_ID + os.getpid() % 50_000,
+        "outer_pid_ns": os.stat("/proc/self/ns/pid").st_ino,
+        "readable": [*packages.binds, *(outside for outside, _ in packages.moves), *_DEVICES],
+    }
+
+
 class LocalSandbox(Sandbox):
     """Local boxes for one package policy."""
 
-    def __init__(self, packages: str = "stdlib") -> None:
+    def __init__(self, packages: str = "stdlib", walls: str = "namespaces") -> None:
         resolved = resolve(packages)
-        super().__init__(lambda: LocalBox(resolved))
+        super().__init__(lambda: LocalBox(resolved, walls))

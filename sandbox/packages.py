@@ -9,8 +9,10 @@ import os
 import site
 import sys
 import sysconfig
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from sandbox.program import SandboxUnavailable
 
 POLICIES = ("stdlib", "numpy", "host")
 """`stdlib`: the standard library alone. `numpy`: and numpy. `host`: everything the harness itself can import."""
@@ -26,17 +28,21 @@ class Packages:
     policy: str
     binds: tuple[str, ...]
     masks: tuple[str, ...]
-    moves: tuple[tuple[str, str], ...]
-    import_path: tuple[str, ...]
-    """Added to the end of `sys.path` in the box."""
-    preload: tuple[str, ...]
+    moves: tuple[tuple[str, str], ...] = ()
+    """(path outside, path inside) of third-party packages; inside they have a place of their own, because outside they
+    may lie in a directory, such as /tmp, that a box has for other things."""
+    searched: tuple[tuple[str, str], ...] = ()
+    """(path outside, path inside) of the directories that are added to the end of `sys.path`."""
+    preload: tuple[str, ...] = ()
     """Imported before any program runs, so that each finds them warm."""
-    versions: dict[str, str]
+    versions: dict[str, str] = field(default_factory=dict)
     """Third-party distributions a program can import; part of what a number covers."""
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self, *, moved: bool = True) -> dict[str, Any]:
+        """What a zygote has to know; with `moved`, in a box that has a file system of its own."""
         tree = {"binds": list(self.binds), "masks": list(self.masks), "moves": [list(move) for move in self.moves]}
-        return {"tree": tree, "import_path": list(self.import_path), "preload": list(self.preload)}
+        import_path = [inside if moved else outside for outside, inside in self.searched]
+        return {"tree": tree, "import_path": import_path, "preload": list(self.preload)}
 
 
 def resolve(policy: str) -> Packages:
@@ -44,44 +50,42 @@ def resolve(policy: str) -> Packages:
 
     Raises:
         ValueError: an unknown policy.
-        ModuleNotFoundError: `numpy` was asked for and is not installed.
+        SandboxUnavailable: `numpy` was asked for and is not installed.
     """
     if policy not in POLICIES:
         raise ValueError(f"unknown package policy {policy!r}; accepted: {', '.join(POLICIES)}")
     binds = _standard_binds()
-    if policy == "host":
-        shown = tuple(path for path in dict.fromkeys([*site.getsitepackages(), *_purelib()]) if os.path.isdir(path))
-        extra = tuple(path for path in shown if not _below(path, binds))
-        versions = {found.metadata["Name"]: found.version for found in importlib.metadata.distributions()}
-        masks = tuple(path for path in _third_party(binds) if path not in shown)
-        return _packages(policy, binds + extra, masks, import_path=shown, versions=dict(sorted(versions.items())))
-    masks = _third_party(binds)
+    standard = Packages(policy=policy, binds=binds, masks=_third_party(binds))
     if policy == "numpy":
-        versions = {"numpy": importlib.metadata.version("numpy")}
-        moves = _numpy_moves()
-        preload = ("numpy", "numpy.random")
-        return _packages(policy, binds, masks, moves, import_path=(_INSIDE,), preload=preload, versions=versions)
-    return _packages(policy, binds, masks)
+        return _with_numpy(standard)
+    return standard if policy == "stdlib" else _with_everything(standard)
 
 
-def _packages(
-    policy: str,
-    binds: tuple[str, ...],
-    masks: tuple[str, ...],
-    moves: tuple[tuple[str, str], ...] = (),
-    import_path: tuple[str, ...] = (),
-    preload: tuple[str, ...] = (),
-    versions: dict[str, str] | None = None,
-) -> Packages:
-    return Packages(
-        policy=policy,
-        binds=binds,
-        masks=masks,
-        moves=moves,
-        import_path=import_path,
-        preload=preload,
-        versions=versions or {},
+def _with_numpy(standard: Packages) -> Packages:
+    spec = importlib.util.find_spec("numpy")
+    if spec is None or spec.origin is None:
+        raise SandboxUnavailable("--packages numpy needs numpy, which is not installed; type: pip install numpy")
+    package = os.path.dirname(os.path.realpath(spec.origin))
+    libraries = package + ".libs"  # where wheels keep their shared libraries
+    moves = [(package, f"{_INSIDE}/numpy")]
+    if os.path.isdir(libraries):
+        moves.append((libraries, f"{_INSIDE}/numpy.libs"))
+    return replace(
+        standard,
+        moves=tuple(moves),
+        searched=((os.path.dirname(package), _INSIDE),),
+        preload=("numpy", "numpy.random"),
+        versions={"numpy": importlib.metadata.version("numpy")},
     )
+
+
+def _with_everything(standard: Packages) -> Packages:
+    paths = sysconfig.get_paths()
+    candidates = [*site.getsitepackages(), paths["purelib"], paths["platlib"]]
+    found = dict.fromkeys(os.path.realpath(path) for path in candidates if os.path.isdir(path))
+    moves = tuple((path, f"{_INSIDE}/{number}") for number, path in enumerate(found))
+    versions = {found.metadata["Name"]: found.version for found in importlib.metadata.distributions()}
+    return replace(standard, moves=moves, searched=moves, versions=dict(sorted(versions.items())))
 
 
 def _standard_binds() -> tuple[str, ...]:
@@ -105,23 +109,6 @@ def _third_party(binds: tuple[str, ...]) -> tuple[str, ...]:
     ]
     found = [path for root in roots for pattern in patterns for path in glob.glob(os.path.join(root, pattern))]
     return tuple(dict.fromkeys(path for path in found if os.path.isdir(path) and not os.path.islink(path)))
-
-
-def _purelib() -> tuple[str, ...]:
-    paths = sysconfig.get_paths()
-    return (paths["purelib"], paths["platlib"])
-
-
-def _numpy_moves() -> tuple[tuple[str, str], ...]:
-    spec = importlib.util.find_spec("numpy")
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("numpy is not installed, so `--packages numpy` cannot be given to programs")
-    package = os.path.dirname(os.path.realpath(spec.origin))
-    libraries = package + ".libs"  # where wheels keep their shared libraries
-    moves = [(package, f"{_INSIDE}/numpy")]
-    if os.path.isdir(libraries):
-        moves.append((libraries, f"{_INSIDE}/numpy.libs"))
-    return tuple(moves)
 
 
 def _below(path: str, parents: tuple[str, ...]) -> bool:

@@ -11,6 +11,7 @@ import os
 import resource
 import sys
 import types
+from collections.abc import Callable
 from typing import Any
 
 from sandbox import codec, wire
@@ -26,9 +27,10 @@ _LAST_WORDS_BYTES = 16 << 20
 """Address space kept back so that a program that has used all of its own can still say so."""
 
 
-def run(job: int, cpu_s: float, memory_bytes: int) -> None:
-    """Runs the job that arrives on the socket `job`; does not return."""
+def run(job: int, cpu_s: float, memory_bytes: int, close_in: Callable[[], None]) -> None:
+    """Runs the job that arrives on the socket `job`, behind the last of its walls; does not return."""
     try:
+        close_in()
         _confine(job, cpu_s, memory_bytes)
         _serve(_Link(3))
     finally:

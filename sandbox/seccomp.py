@@ -167,18 +167,62 @@ def assemble(machine: str | None = None) -> bytes:
     return b"".join(struct.pack("<HBBI", *instruction) for instruction in program)
 
 
+def assemble_lonely(machine: str | None = None, *, signals: bool = False) -> bytes:
+    """A second filter, for a program without a pid namespace: no other processes, no sockets, no signals.
+
+    What a process cannot start it cannot leave behind. Threads are allowed, and so is `tgkill` between them where
+    something else keeps `signals` in. Sockets are refused altogether, because
+    without a network namespace even AF_UNIX leads to the services of the machine.
+
+    Raises:
+        NotImplementedError: the architecture has no table here.
+    """
+    machine = machine or platform.machine()
+    if machine not in _ARCHITECTURES:
+        raise NotImplementedError(f"no system call table for {machine}; known: {', '.join(_ARCHITECTURES)}")
+    column, _ = _ARCHITECTURES[machine]
+    program = [(_LOAD, 0, 0, _NR)]
+    denied = _LONELY if signals else {**_LONELY, "tgkill": (234, 131)}
+    for numbers in denied.values():
+        number = numbers[column]
+        if number is not None:
+            program += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ERRNO | _EPERM)]
+    program += [
+        (_EQUAL, 0, 3, _CLONE[column]),
+        (_LOAD, 0, 0, _ARG0),
+        (_ANY_BIT, 1, 0, _CLONE_THREAD),
+        (_RETURN, 0, 0, _ERRNO | _EPERM),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+    return b"".join(struct.pack("<HBBI", *instruction) for instruction in program)
+
+
+_CLONE_THREAD = 0x00010000
+_LONELY: dict[str, tuple[int | None, int | None]] = {
+    "fork": (57, None),
+    "vfork": (58, None),
+    "execve": (59, 221),
+    "execveat": (322, 281),
+    "socket": (41, 198),
+    "kill": (62, 129),
+    "tkill": (200, 130),
+    "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240),
+    "pidfd_send_signal": (424, 424),
+    "pidfd_open": (434, 434),
+}
+
+
 class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
-def install() -> None:
-    """Puts the filter on this process and all it will start; needs no_new_privs.
+def install(code: bytes) -> None:
+    """Puts an assembled filter on this process and all it will start; needs no_new_privs.
 
     Raises:
         OSError: the kernel refuses it.
-        NotImplementedError: the architecture has no table here.
     """
-    code = assemble()
     program = _Program(len(code) // 8, code)
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(22, 2, ctypes.byref(program), 0, 0) != 0:  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER

@@ -61,8 +61,12 @@ class Session:
         self._job = job
         box.programs += 1
         request = wire.RUN.pack(b"R", limits.cpu_s, limits.wall_s, limits.memory_bytes)
-        with theirs:
-            socket.send_fds(box.control, [request], [theirs.fileno()])
+        try:
+            with theirs:
+                socket.send_fds(box.control, [request], [theirs.fileno()])
+        except OSError:
+            job.close()
+            raise
         self._poller = select.poll()
         self._poller.register(job, select.POLLIN)
         self._poller.register(box.control, select.POLLIN)
@@ -129,6 +133,8 @@ class Session:
 
     def _wait(self, waiting_since: float) -> None:
         """Reads whatever comes next on either socket. The job socket first: an answer that is here was not late."""
+        if self._box.control.fileno() < 0:
+            self._lose("the box was closed")
         remaining = self._deadline - time.monotonic()
         ready = [descriptor for descriptor, _ in self._poller.poll(max(0.0, remaining) * 1000)]
         if not ready:
@@ -197,10 +203,12 @@ class Session:
         if self.execution is None:
             with contextlib.suppress(OSError):
                 self._box.control.send(wire.KILL)
-        while self.execution is None:
-            if self._open:
-                self._open = False
-                self._poller.unregister(self._job)
-            self._wait(float("inf"))
-        self._job.close()
+        if self._open:
+            self._open = False
+            self._poller.unregister(self._job)
+        try:
+            while self.execution is None:
+                self._wait(float("inf"))
+        finally:
+            self._job.close()
         return self.execution

@@ -17,10 +17,10 @@ import signal
 import socket
 import sys
 import time
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from sandbox import codec, isolate, runner, seccomp, wire
+from sandbox import codec, isolate, landlock, runner, seccomp, wire
 
 sys.path.pop(0)
 
@@ -58,17 +58,28 @@ def main() -> None:
     settings = json.loads(sys.argv[1])
     # A program sees neither our paths nor a process id, which would differ from run to run.
     sys.argv[:], sys.orig_argv[:] = [""], [""]
-    if "socket" in settings:
-        _become_contained(settings)
-    # The lowest free number: a program's process closes what lies below its limit of descriptors, and no more.
-    control = socket.socket(fileno=os.dup(int(settings["control"])))
-    os.close(int(settings["control"]))
+    if settings["walls"] != "namespaces":
+        _become_box_within(settings)
+    control = _control(settings)
     try:
         status = _launch(settings, control)
     except (OSError, NotImplementedError) as error:
         control.send(wire.FAILED + str(error).encode())
         status = 1
     os._exit(status)
+
+
+def _control(settings: dict[str, Any]) -> socket.socket:
+    """The control socket: a path that leads to it, or an inherited descriptor."""
+    if "socket" in settings:
+        control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        control.connect(settings["socket"])
+        return control
+    inherited = int(settings["control"])
+    # The lowest free number: a program's process closes what lies below its limit of descriptors, and no more.
+    control = socket.socket(fileno=os.dup(inherited))
+    os.close(inherited)
+    return control
 
 
 def _launch(settings: dict[str, Any], control: socket.socket) -> int:
@@ -93,25 +104,29 @@ def _launch(settings: dict[str, Any], control: socket.socket) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xFF
 
 
-def _become_contained(settings: dict[str, Any]) -> NoReturn:
-    """The box in a container: the walls are the container's, and only what it leaves to do is done here."""
-    control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    control.connect(settings["socket"])
+def _become_box_within(settings: dict[str, Any]) -> NoReturn:
+    """The box where somebody else has put up the walls, or nobody: what is left to do is done here."""
+    control = _control(settings)
     os.environ.pop("HOSTNAME", None)
     try:
+        walls = Walls.of(settings)
+        if walls.owns_namespace:
+            _check_namespace(os.stat("/proc/self/ns/pid").st_ino, settings["outer_pid_ns"])
         procfs = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        if os.getpid() != 1 or os.stat("/proc/self/ns/pid").st_ino == settings["parent_pid_ns"]:
-            raise OSError(1, "the box is not pid 1 of its own pid namespace")
         isolate.drop_capabilities()
         isolate.hide_from_debuggers()
-        isolate.limit_resources()
-        facts = _last_layers(settings, procfs)
+        isolate.limit_resources(processes=walls.owns_namespace)
+        facts = _last_layers(settings, procfs, walls)
     except (OSError, NotImplementedError) as error:
         control.send(wire.FAILED + str(error).encode())
         os._exit(1)
-    facts["layers"][0] = "container: own user, no network, pids and memory limits"
     control.send(wire.BORN + json.dumps(facts).encode())
-    _Box(control, procfs).serve()
+    _Box(control, procfs, walls).serve()
+
+
+def _check_namespace(own: int, outer: int) -> None:
+    if os.getpid() != 1 or own == outer:
+        raise OSError(1, "the box is not pid 1 of its own pid namespace")
 
 
 def _become_box(
@@ -119,12 +134,13 @@ def _become_box(
 ) -> NoReturn:
     try:
         procfs = _wall_in(root, outer, mapper)
-        layers = _last_layers(settings, procfs)
+        walls = Walls.of(settings)
+        layers = _last_layers(settings, procfs, walls)
     except (OSError, NotImplementedError) as error:
         control.send(wire.FAILED + str(error).encode())
         os._exit(1)
     control.send(wire.BORN + json.dumps(layers).encode())
-    _Box(control, procfs).serve()
+    _Box(control, procfs, walls).serve()
 
 
 def _wall_in(root: str, outer: int, mapper: socket.socket | None) -> int | None:
@@ -132,8 +148,7 @@ def _wall_in(root: str, outer: int, mapper: socket.socket | None) -> int | None:
     isolate.die_with_parent()
     procfs = isolate.open_procfs(root)
     own = os.stat("self/ns/pid", dir_fd=procfs).st_ino if procfs is not None else 0
-    if os.getpid() != 1 or own == outer:
-        raise OSError(1, "the box is not pid 1 of its own pid namespace")
+    _check_namespace(own, outer)
     isolate.change_root(root)
     if mapper is not None:
         isolate.enter_user_namespace()
@@ -148,7 +163,7 @@ def _wall_in(root: str, outer: int, mapper: socket.socket | None) -> int | None:
     return procfs
 
 
-def _last_layers(settings: dict[str, Any], procfs: int | None) -> dict[str, Any]:
+def _last_layers(settings: dict[str, Any], procfs: int | None, walls: Walls) -> dict[str, Any]:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)  # pid 1 is deaf to what it does not handle
     silence = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
@@ -158,20 +173,13 @@ def _last_layers(settings: dict[str, Any], procfs: int | None) -> dict[str, Any]
     os.chdir("/tmp")
     os.umask(0o077)
     sys.path.extend(settings["import_path"])
-    _warm_up(settings["preload"])
-    seccomp.install()
-    layers = [
-        "namespaces: user, pid, mount, network, ipc, uts, cgroup",
-        "read-only root",
-        "no capabilities",
-        "no_new_privs",
-        "seccomp deny-list",
-        "resource limits",
-    ]
-    return {"layers": layers, "run_queue_clock": procfs is not None, "python": sys.version.split()[0]}
+    warm_up(settings["preload"])
+    if walls.filtered:
+        seccomp.install(seccomp.assemble())
+    return {"layers": walls.layers(), "run_queue_clock": procfs is not None, "python": sys.version.split()[0]}
 
 
-def _warm_up(preload: list[str]) -> None:
+def warm_up(preload: list[str]) -> None:
     """Pays once for what every child would pay again: imports, and the first use of compile, exec, errors and codec."""
     import site
 
@@ -214,11 +222,56 @@ def _import_random() -> None:
     random.seed(0)
 
 
+class Walls(NamedTuple):
+    """What stands between the programs of this box and the rest of the machine."""
+
+    name: str
+    """`namespaces`, `bwrap`, `container`, `landlock` or `none`."""
+    ruleset: int | None = None
+    """For `landlock`: the rule set that each program's process is put under."""
+
+    @classmethod
+    def of(cls, settings: dict[str, Any]) -> Walls:
+        if settings["walls"] != "landlock":
+            return cls(settings["walls"])
+        return cls("landlock", landlock.build(settings["readable"]))
+
+    @property
+    def owns_namespace(self) -> bool:
+        """Whether every other process that this one sees belongs to the box, and its scratch directories too."""
+        return self.name in ("namespaces", "bwrap", "container")
+
+    @property
+    def filtered(self) -> bool:
+        return self.name != "none"
+
+    def close_in(self) -> None:
+        """The wall around one program, where the box itself has none."""
+        if self.ruleset is not None:
+            landlock.restrict(self.ruleset)
+            seccomp.install(seccomp.assemble_lonely(signals=landlock.scopes_signals()))
+
+    def layers(self) -> list[str]:
+        first = {
+            "namespaces": ["namespaces: user, pid, mount, network, ipc, uts, cgroup", "read-only root"],
+            "bwrap": ["bubblewrap: user, pid, mount, network, ipc, uts, cgroup", "read-only root"],
+            "container": ["container: own user, no network, pids and memory limits", "read-only root"],
+            "landlock": [
+                f"landlock {landlock.version()}: reads the libraries, writes nothing",
+                "no processes, no sockets",
+            ],
+            "none": ["NO WALLS: programs can do what you can"],
+        }[self.name]
+        filtered = ["seccomp deny-list"] if self.filtered else []
+        return [*first, "no capabilities", "no_new_privs", *filtered, "resource limits"]
+
+
 class _Box:
     """The zygote at work: waits for jobs, forks, watches the clock, tidies up."""
 
-    def __init__(self, control: socket.socket, procfs: int | None) -> None:
+    def __init__(self, control: socket.socket, procfs: int | None, walls: Walls) -> None:
         self.control = control
+        self.walls = walls
         self.procfs = procfs
         self.baseline_bytes = _empty_program_bytes()
         self.marks = scratch_marks()
@@ -238,7 +291,7 @@ class _Box:
         pid = os.fork()
         if pid == 0:
             gc.enable()
-            runner.run(job, cpu_s, memory_bytes)
+            runner.run(job, cpu_s, memory_bytes, self.walls.close_in)
         os.close(job)
         child = os.pidfd_open(pid)
         try:
@@ -250,7 +303,8 @@ class _Box:
         cpu = usage.ru_utime + usage.ru_stime + strays_s
         if reason in (wire.REASON_OWN, wire.REASON_KILLED) and cpu > cpu_s:
             reason = wire.REASON_CPU  # it ended between two ticks, and the limit is the limit
-        clean = tidy() and scratch_marks() == self.marks
+        # Without a namespace of its own a program has nowhere to leave anything, and /tmp is everybody's.
+        clean = not self.walls.owns_namespace or (tidy() and scratch_marks() == self.marks)
         wall = time.monotonic() - started
         memory = max(0, usage.ru_maxrss * 1024 - self.baseline_bytes)
         self.control.send(wire.EXIT.pack(b"X", reason, status, cpu, wall, memory, clean))
@@ -291,6 +345,8 @@ class _Box:
         """Processor seconds, and seconds of waiting for a processor, of all processes in the box but this one."""
         if self.procfs is None:
             return processor_s(pid), 0.0
+        if not self.walls.owns_namespace:
+            return processor_s(pid), self.run_delay_s(str(pid))
         cpu = delay = 0.0
         for name in os.listdir(self.procfs):
             if name.isdigit() and name != "1":
@@ -357,6 +413,8 @@ def processor_s(pid: int) -> float:
 
 def tidy() -> bool:
     """Removes plain files from the scratch directories; False where something else was left, so the box must go."""
+    if os.getpid() != 1:
+        raise AssertionError("not pid 1 of a pid namespace: these are the directories of the whole machine")
     clean = True
     for directory in filter(os.path.isdir, _SCRATCH):
         try:

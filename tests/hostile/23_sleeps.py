@@ -1,0 +1,7 @@
+# tries: to sleep
+# verdict: timeout
+import time
+
+
+def add(a, b):
+    time.sleep(3600)
