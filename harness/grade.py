@@ -48,6 +48,10 @@ _TESTS_S = 10.0
 """Processor seconds that the tests themselves may spend on the values of one sample."""
 _DETAIL_LENGTH = 300
 
+DOUBT = 1.25
+"""A busy machine makes programs use more processor time than they need, by sharing caches. So beside others a program
+may use this many times its limit; where it needed more than the limit, a run alone decides."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
@@ -105,6 +109,8 @@ class Judgement:
     detail: str = ""
     execution: Execution | None = None
     attempts: int = 1
+    in_doubt: bool = False
+    """Whether the program came so near its limit that the verdict must come from a run alone."""
 
     def grade(self, task_id: str, index: int, mode: str, program: str) -> Grade:
         facts = self.execution
@@ -157,7 +163,7 @@ def make_plan(problem: Problem, reference: str, sandbox: Sandbox, limits: Limits
             cpu_s=judgement.execution.cpu_s,
             write_back=conversation.wrote,
         )
-    inside, held = _run_inside(reference, counted_source(problem.check), sandbox, limits)
+    inside, held = run_inside(reference, counted_source(problem.check), sandbox, limits)
     if inside.verdict is not Verdict.PASSED or held == 0:
         reason = inside.detail or judgement.detail or "no assertion was executed"
         raise ReferenceFailed(f"{problem.task_id}: the reference solution fails its own tests: {reason}")
@@ -194,38 +200,49 @@ class Judge:
         self.limits = limits
         self._script = _compiled(problem)
 
-    def judge(self, program: str) -> Judgement:
-        """The verdict on one program. A fault of the sandbox is retried on a fresh box, and is never the program's."""
+    def judge(self, program: str, *, alone: bool = False) -> Judgement:
+        """The verdict on one program. A fault of the sandbox is retried on a fresh box, and is never the program's.
+
+        Args:
+            program: its source.
+            alone: whether nothing else of ours is at work, so that its limit can be taken by its word. Otherwise the
+                judgement may be in doubt.
+        """
         fault = ""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return replace(self._judge_once(program), attempts=attempt)
+                judgement = replace(self._judge_once(program, alone=alone), attempts=attempt)
+                return replace(judgement, in_doubt=not alone and self._near_limit(judgement.execution))
             except BoxLost as error:
                 fault = str(error)
         return Judgement(verdict=Verdict.UNJUDGED, detail=f"sandbox: {fault}", attempts=_ATTEMPTS)
 
-    def _judge_once(self, program: str) -> Judgement:
-        if self.plan.mode == IN_PROCESS:
-            return self._judge_inside(program)
-        try:
-            return self._judge_split(program, self.plan.calls)
-        except NotPlanned:
-            return self._judge_split(program, None)
+    def _near_limit(self, facts: Execution | None) -> bool:
+        return facts is not None and facts.ending is not Ending.CPU_LIMIT and facts.cpu_s > self.limits.cpu_s
 
-    def _judge_split(self, program: str, calls: tuple[Call, ...] | None) -> Judgement:
-        with _session(self.sandbox, program, self.limits, calls or (), stay=calls is None) as session:
+    def _judge_once(self, program: str, *, alone: bool) -> Judgement:
+        limits = self.limits if alone else replace(self.limits, cpu_s=DOUBT * self.limits.cpu_s)
+        if self.plan.mode == IN_PROCESS:
+            return self._judge_inside(program, limits)
+        try:
+            return self._judge_split(program, limits, self.plan.calls)
+        except NotPlanned:
+            return self._judge_split(program, limits, None)
+
+    def _judge_split(self, program: str, limits: Limits, calls: tuple[Call, ...] | None) -> Judgement:
+        with _session(self.sandbox, program, limits, calls or (), stay=calls is None) as session:
             conversation = Conversation(session, calls, self.plan.answers, write_back=self.plan.write_back)
             judgement, held = _converse(self._script, self.problem, conversation, session)
         return _complete(judgement, held, self.plan.assertions)
 
-    def _judge_inside(self, program: str) -> Judgement:
+    def _judge_inside(self, program: str, limits: Limits) -> Judgement:
         tests = counted_source(self.problem.check)
-        judgement, held = _run_inside(program, tests, self.sandbox, self.limits)
+        judgement, held = run_inside(program, tests, self.sandbox, limits)
         judgement = _complete(judgement, held, self.plan.assertions)
         if judgement.verdict is not Verdict.PASSED:
             return judgement
         for control in negative_controls(self.problem.check, random.SystemRandom()):
-            outcome, _ = _run_inside(program, control, self.sandbox, self.limits)
+            outcome, _ = run_inside(program, control, self.sandbox, limits)
             if outcome.verdict is Verdict.PASSED and not self._is_void(control):
                 detail = "passes tests that cannot be passed, so it tampers with them"
                 return replace(judgement, verdict=Verdict.WRONG_ANSWER, detail=detail)
@@ -233,7 +250,7 @@ class Judge:
 
     def _is_void(self, control: str) -> bool:
         """Whether a control sits where no test comes by, so that the reference passes it as well."""
-        outcome, _ = _run_inside(self.plan.reference, control, self.sandbox, self.limits)
+        outcome, _ = run_inside(self.plan.reference, control, self.sandbox, self.limits)
         return outcome.verdict is Verdict.PASSED
 
 
@@ -277,7 +294,7 @@ def _converse(
     return Judgement(verdict=verdict, detail=detail, execution=execution), held
 
 
-def _run_inside(program: str, tests: str, sandbox: Sandbox, limits: Limits) -> tuple[Judgement, int]:
+def run_inside(program: str, tests: str, sandbox: Sandbox, limits: Limits) -> tuple[Judgement, int]:
     """Runs tests beside the program in the box; a pass is the nonce, which is sent after the last assertion."""
     nonce = secrets.token_bytes(16)
     held = 0

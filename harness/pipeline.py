@@ -6,6 +6,7 @@ import collections
 import contextlib
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -72,10 +73,14 @@ def run(config: RunConfig, out: Path, *, fresh: bool = False) -> dict[str, Any]:
     """
     job = plan_job(config)
     record = _open_run(job, out, fresh=fresh)
-    # Slots first: whatever is imported later, they are forked from a process that is small and has no threads.
-    with contextlib.closing(_engine(config)) as engine:
-        write_samples(job, out)
-        evaluate(job, out, engine)
+    write_samples(job, out)
+    if _without_verdict(out, _digests(job)):
+        # The walls that the record names; a slot must not find others for itself.
+        walls = record["sandbox"]["name"]
+        with contextlib.closing(_engine(config, walls)) as engine:
+            evaluate(job, out, engine)
+    else:
+        print("nothing to judge: every sample has its verdict", file=sys.stderr)
     return report(out, record)
 
 
@@ -151,8 +156,8 @@ def _check_ks(ks: Iterable[int], expected: Mapping[str, int]) -> None:
             )
 
 
-def _engine(config: RunConfig) -> Engine:
-    settings = {"sandbox": config.sandbox, "packages": config.packages}
+def _engine(config: RunConfig, walls: str) -> Engine:
+    settings = {"sandbox": walls, "packages": config.packages}
     if config.engine == "serial":
         return SerialEngine(REFERENCE, settings)
     if config.engine == "ray":
@@ -206,7 +211,7 @@ def write_samples(job: Job, out: Path) -> None:
 def evaluate(job: Job, out: Path, engine: Engine) -> None:
     """A verdict for every sample that has none yet, or only one that was our own fault."""
     programs = {key: _program(job, sample) for key, sample in job.samples.items()}
-    digests = {key: grade.program_digest(program) for key, program in programs.items()}
+    digests = _digests(job)
     pending = _without_verdict(out, digests)
     if not pending:
         return
@@ -215,22 +220,41 @@ def evaluate(job: Job, out: Path, engine: Engine) -> None:
     twins: dict[tuple[str, str], list[Key]] = collections.defaultdict(list)
     for key in pending:
         twins[key[0], digests[key]].append(key)
+    batches = _batches(job, plans.usable, [(keys[0], programs[keys[0]]) for keys in twins.values()])
     done = len(programs) - len(pending)
     with RecordFile(shard_path(out, "verdicts")) as file, Progress("evaluate", len(programs), done=done) as progress:
         for key in pending:
             if key[0] not in plans.usable:
                 file.append(_unjudged(key, digests[key], plans.failed[key[0]]).to_row())
-        batches = _batches(job, plans.usable, [(keys[0], programs[keys[0]]) for keys in twins.values()])
-        for outcome in engine.run(batches):
+        for outcome in _decided(engine, batches):
             row = outcome.value or _lost(outcome, digests)
             for copy, key in enumerate(twins[row["task_id"], row["program"]]):
                 file.append({**row, "index": key[1], "attempts": 0 if copy else row["attempts"]})
                 progress.step()
 
 
+def _decided(engine: Engine, batches: Iterable[Batch]) -> Iterator[Outcome]:
+    """The outcomes of all batches; what came too near a limit is run again at the end, when nothing else is running."""
+    doubtful = []
+    for outcome in engine.run(batches):
+        if outcome.value is not None and "in_doubt" in outcome.value:
+            doubtful.append(outcome)
+        else:
+            yield outcome
+    for outcome in doubtful:
+        patience_s = _PATIENCE * outcome.shared["limits"]["wall_s"]
+        yield from engine.run(
+            [Batch(shared=outcome.shared, parts=[{**outcome.part, "alone": True}], patience_s=patience_s)]
+        )
+
+
 def _program(job: Job, sample: Sample) -> str:
     problem = job.problems[sample.task_id]
     return job.task.source(problem, sample.completion, is_program=sample.is_program, prompt=sample.prompt)
+
+
+def _digests(job: Job) -> dict[Key, str]:
+    return {key: grade.program_digest(_program(job, sample)) for key, sample in job.samples.items()}
 
 
 def _without_verdict(out: Path, digests: Mapping[Key, str]) -> list[Key]:

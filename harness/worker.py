@@ -22,12 +22,13 @@ class Grader:
         self._judges: dict[str, Judge] = {}
 
     def handle(self, shared: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
-        """The plan or the grade."""
+        """The plan or the grade; `{"in_doubt": True}` where only a run alone can tell (`{..., "alone": True}`)."""
         if "reference" in part:
             return self._plan(shared, part["reference"])
         judge = self._judge(shared)
-        judgement = judge.judge(part["program"])
-        return judgement.grade(shared["task_id"], part["index"], judge.plan.mode, part["program"]).to_row()
+        judgement = judge.judge(part["program"], alone=part.get("alone", False))
+        row = judgement.grade(shared["task_id"], part["index"], judge.plan.mode, part["program"]).to_row()
+        return {"in_doubt": True} if judgement.in_doubt else row
 
     def close(self) -> None:
         """Ends the sandbox."""

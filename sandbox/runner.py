@@ -53,6 +53,8 @@ class _Link:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
+        self.held = b""
+        """Frames that go out with the next ones, which spares the slot from being woken for them alone."""
 
     def receive(self) -> tuple[int, bytes] | None:
         header = self._exactly(wire.HEADER.size)
@@ -72,7 +74,8 @@ class _Link:
         return bytes(pieces)
 
     def send(self, *frames: tuple[int, bytes]) -> None:
-        data = b"".join(wire.HEADER.pack(len(payload), kind) + payload for kind, payload in frames)
+        data = self.held + b"".join(wire.HEADER.pack(len(payload), kind) + payload for kind, payload in frames)
+        self.held = b""
         sent = os.write(self.descriptor, data)
         while sent < len(data):
             sent += os.write(self.descriptor, data[sent:])
@@ -91,6 +94,7 @@ def _serve(link: _Link) -> None:
         return
     for name, arguments in calls:
         _answer(link, namespace, name, arguments)
+    link.send()
     while stay and (frame := link.receive()) is not None:
         _answer(link, namespace, *marshal.loads(frame[1]))
 
@@ -113,11 +117,11 @@ def _load(link: _Link, source: bytes) -> dict[str, Any] | None:
     except BaseException as error:
         link.send(_raised("import", error))
         return None
-    link.send((wire.READY, b""))
+    link.held = wire.HEADER.pack(0, wire.READY)
     return namespace
 
 
-def _test(link: _Link, namespace: dict[str, Any], tests: bytes, nonce: bytes) -> None:
+def _test(link: _Link, namespace: dict[str, Any], tests: bytes, compiled: bool, nonce: bytes) -> None:
     """Runs tests in the program's own namespace and says when they have come to their end."""
     held = 0
 
@@ -127,7 +131,8 @@ def _test(link: _Link, namespace: dict[str, Any], tests: bytes, nonce: bytes) ->
 
     namespace[COUNTER] = count
     try:
-        exec(compile(tests, "<tests>", "exec", dont_inherit=True), namespace)
+        code = marshal.loads(tests) if compiled else compile(tests, "<tests>", "exec", dont_inherit=True)
+        exec(code, namespace)
     except BaseException as error:
         link.send(_raised("tests", error))
         return

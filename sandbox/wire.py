@@ -17,7 +17,7 @@ HEADER = struct.Struct("<IB")
 # slot -> program
 JOB = 0x4A
 """The first frame: marshal of (source, calls, stay, tests). `calls` as in `CALL`; `stay`: wait for more of
-them; `tests`: None, or (source, nonce) of tests to run beside the program."""
+them; `tests`: None, or (source, whether it is compiled already, nonce) of tests to run beside the program."""
 CALL = 0x43
 """marshal of (name, payload of (arguments, keyword arguments))."""
 

@@ -142,7 +142,7 @@ def test_a_bad_argument_is_one_message(command: Any, name: str) -> None:
     ("arguments", "said"),
     [
         (["-k", "100"], "pass@100 takes 100 samples"),
-        (["--cpu-s", "3"], "cpu_s: 0.5 before, 3.0 now"),
+        (["--cpu-s", "3"], "cpu_s: 0.25 before, 3.0 now"),
         (["--packages", "host"], "packages: 'stdlib' before, 'host' now"),
         (["--limit", "2"], "limit: None before, 2 now"),
     ],

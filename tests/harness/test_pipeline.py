@@ -306,7 +306,7 @@ def test_references_are_measured_once_per_run_directory(corpus: Any, finished: P
 @pytest.mark.parametrize(
     ("choice", "said"),
     [
-        ({"cpu_s": 2.0}, "cpu_s: 0.5 before, 2.0 now"),
+        ({"cpu_s": 2.0}, "cpu_s: 0.25 before, 2.0 now"),
         ({"cpu_factor": 5.0}, "cpu_factor: 20.0 before, 5.0 now"),
         ({"memory_bytes": 1 << 29}, "memory_bytes: 1073741824 before, 536870912 now"),
         ({"packages": "host"}, "packages: 'stdlib' before, 'host' now"),

@@ -44,7 +44,7 @@ def test_choices_that_may_change_are_the_new_ones(tmp_path: Path) -> None:
     [
         ({"task": "mbpp"}, "task: 'humaneval' before, 'mbpp' now"),
         ({"packages": "host"}, "packages: 'stdlib' before, 'host' now"),
-        ({"cpu_s": 1.0}, "cpu_s: 0.5 before, 1.0 now"),
+        ({"cpu_s": 1.0}, "cpu_s: 0.25 before, 1.0 now"),
         ({"memory_bytes": 5}, "memory_bytes: 1073741824 before, 5 now"),
         ({"subset": True}, "subset: False before, True now"),
     ],
