@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import random
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any
 
@@ -26,9 +28,10 @@ class CompiledScript:
     def __init__(self, script: Script) -> None:
         self.script = script
         try:
-            self._setup = compile(script.setup, "<setup>", "exec", dont_inherit=True)
-            self._test = _counting(script.test, FILENAME)
-            self._start = _counting(script.start, "<start>")
+            with quiet():
+                self._setup = compile(script.setup, "<setup>", "exec", dont_inherit=True)
+                self._test = _counting(script.test, FILENAME)
+                self._start = _counting(script.start, "<start>")
         except (SyntaxError, ValueError) as error:
             raise ScriptError(f"the tests do not compile: {error}") from error
 
@@ -60,6 +63,14 @@ class CompiledScript:
         return lines[number - 1].strip() if 0 < number <= len(lines) else ""
 
 
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without the compiler's warnings about other people's source, of which benchmarks are full."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _counting(source: str, filename: str) -> CodeType:
     tree = _CountAssertions().visit(ast.parse(source, filename))
     return compile(ast.fix_missing_locations(tree), filename, "exec", dont_inherit=True)
@@ -75,7 +86,8 @@ class _CountAssertions(ast.NodeTransformer):
 
 def counted_source(script: Script) -> str:
     """The tests as source that counts its own assertions, for a process where the candidate runs beside them."""
-    tree = _CountAssertions().visit(ast.parse(f"{script.test}\n{script.start}\n"))
+    with quiet():
+        tree = _CountAssertions().visit(ast.parse(f"{script.test}\n{script.start}\n"))
     return ast.unparse(ast.fix_missing_locations(tree))
 
 
@@ -87,7 +99,8 @@ def negative_controls(script: Script, rng: random.Random) -> list[str]:
     """
     controls = []
     for spoil in (_insert_falsehood, _change_expectation):
-        tree = ast.parse(f"{script.test}\n{script.start}\n")
+        with quiet():
+            tree = ast.parse(f"{script.test}\n{script.start}\n")
         if spoil(tree, rng):
             counted = ast.fix_missing_locations(_CountAssertions().visit(tree))
             controls.append(ast.unparse(counted))

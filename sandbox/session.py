@@ -10,6 +10,7 @@ import platform
 import select
 import socket
 import time
+import warnings
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -225,4 +226,6 @@ def _compiled(tests: bytes, python: str) -> tuple[bytes, bool]:
     """
     if python != platform.python_version():
         return tests, False
-    return marshal.dumps(compile(tests, "<tests>", "exec", dont_inherit=True)), True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about other people's source
+        return marshal.dumps(compile(tests, "<tests>", "exec", dont_inherit=True)), True
