@@ -15,7 +15,7 @@ from harness.config import RunConfig
 from harness.grade import Judge, make_plan
 from harness.records import Verdict
 from sandbox import codec, wire
-from sandbox.choice import open_sandbox
+from sandbox.choice import CHOICES, open_sandbox
 from sandbox.program import Limits, Program, SandboxError
 from sandbox.sandbox import Sandbox
 from sandbox.session import ProgramEnded
@@ -100,6 +100,7 @@ def _findings(config: RunConfig) -> Iterator[Finding]:
         with open_sandbox(config.sandbox, config.packages) as sandbox:
             facts = sandbox.start()
             yield Finding(what="sandbox", sound=True, detail=f"{facts['name']}; {'; '.join(facts['layers'])}")
+            yield from _stronger(facts["name"], config)
             yield _clock(bool(facts["run_queue_clock"]))
             yield _walls(sandbox)
             problem = load_task("humaneval").load()[0]
@@ -120,6 +121,17 @@ def _data() -> Finding:
         "HumanEval as its authors published it" if same else f"HumanEval differs from the published file: {digests}"
     )
     return Finding(what="data", sound=same, detail=detail)
+
+
+def _stronger(name: str, config: RunConfig) -> Iterator[Finding]:
+    """The walls that come before the ones in use, and why they are not to be had."""
+    for other in CHOICES[1 : CHOICES.index(name)]:
+        try:
+            open_sandbox(other, config.packages).close()
+        except SandboxError as error:
+            yield Finding(what="stronger", sound=True, detail=f"{other} is not to be had: {error}")
+        else:
+            yield Finding(what="stronger", sound=True, detail=f"{other} would work: --sandbox {other}")
 
 
 def _clock(present: bool) -> Finding:
