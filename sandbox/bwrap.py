@@ -12,6 +12,9 @@ import sys
 
 from sandbox.isolate import SCRATCH_BYTES, Tree
 
+ZYGOTE = "/harness/sandbox/zygote.py"
+"""The zygote inside, where no scratch directory can hide it, wherever it lies outside."""
+
 
 def available() -> bool:
     """Whether `bwrap` can be the launcher here."""
@@ -28,8 +31,8 @@ def command(tree: Tree, zygote: str) -> list[str]:
             words += ["--ro-bind", path, path]
     for outside, inside in tree.moves:
         words += ["--ro-bind", outside, inside]
-    own = os.path.dirname(zygote)
-    words += ["--ro-bind", own, own, "--ro-bind", _interpreter(), _interpreter()]
+    words += ["--ro-bind", os.path.dirname(zygote), os.path.dirname(ZYGOTE)]
+    words += ["--ro-bind", _interpreter(), _interpreter()]
     for path in tree.masks:
         words += ["--tmpfs", path, "--remount-ro", path]
     words += ["--dir", "/dev"]
@@ -37,7 +40,8 @@ def command(tree: Tree, zygote: str) -> list[str]:
         words += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
     for path in ("/tmp", "/dev/shm"):
         words += ["--perms", "1777", "--size", str(SCRATCH_BYTES), "--tmpfs", path]
-    return [*words, "--proc", "/proc", "--remount-ro", "/", "--"]
+    # The zygote improves on the mounts where it may (`isolate.finish_mounts`), and gives up the power to do so.
+    return [*words, "--proc", "/proc", "--remount-ro", "/", "--cap-add", "CAP_SYS_ADMIN", "--"]
 
 
 def _interpreter() -> str:

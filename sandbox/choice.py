@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable
 
@@ -61,6 +62,8 @@ def _bwrap(packages: str) -> Sandbox:
 
 
 def _docker(packages: str) -> Sandbox:
+    if importlib.util.find_spec("docker") is None:
+        raise SandboxUnavailable("the package docker is not installed; type: pip install docker")
     from sandbox.container import ContainerSandbox
 
     return ContainerSandbox(packages, runtime=os.environ.get("HARNESS_DOCKER_RUNTIME") or None)

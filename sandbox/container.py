@@ -100,7 +100,7 @@ class ContainerBox:
             "volumes": {
                 self._folder.name: {"bind": "/control", "mode": "ro"},
                 **image.volumes(packages),
-                **({} if base is None else image.own_code()),
+                **(image.libraries(packages.moves) if base is None else image.own_code()),
             },
         }
         command = [python, *FLAGS, f"{image.HOME}/sandbox/zygote.py", json.dumps(settings)]
@@ -129,6 +129,8 @@ class ContainerBox:
             with contextlib.suppress(docker.errors.DockerException):
                 self._container.remove(force=True, v=True)
             self._container = None
+        with contextlib.suppress(AttributeError):
+            self._client.close()
         self._folder.cleanup()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import glob
 import hashlib
 import io
 import os
@@ -143,3 +145,13 @@ def own_code() -> dict[str, dict[str, str]]:
 def volumes(packages: Packages) -> dict[str, dict[str, str]]:
     """The bind mounts that bring third-party packages into a container."""
     return {outside: {"bind": inside, "mode": "ro"} for outside, inside in packages.moves}
+
+
+@functools.lru_cache(maxsize=4)
+def libraries(moves: tuple[tuple[str, str], ...]) -> dict[str, dict[str, str]]:
+    """The bind mounts of what the binaries of packages load from elsewhere and our image lacks: libstdc++, for one."""
+    folders = tuple(outside for outside, _ in moves)
+    binaries = [path for folder in folders for path in glob.glob(f"{folder}/**/*.so*", recursive=True)]
+    lacking = set(_shared_libraries(binaries)) - set(_shared_libraries([interpreter()])) if binaries else set()
+    elsewhere = [path for path in sorted(lacking) if not os.path.realpath(path).startswith(folders)]
+    return {os.path.realpath(path): {"bind": path, "mode": "ro"} for path in elsewhere}

@@ -40,6 +40,8 @@ OUTSIDE_ID = 200_000
 SCRATCH_BYTES = 16 << 20
 SCRATCH_INODES = 1024
 _DEVICES = ("null", "zero", "random", "urandom")
+_DEVICE_ATTRIBUTES = 0x1 | 0x2
+"""Read-only and nosuid: a device can still be written to, but not its times, which all boxes share."""
 
 
 class Tree(NamedTuple):
@@ -138,12 +140,28 @@ def build_root(tree: Tree) -> str:
         if os.path.isdir(root + path):
             _mount("mask", root + path, "tmpfs", _MS_NOSUID | _MS_NODEV | _MS_RDONLY, "size=4k,mode=755")
     _build_devices(root)
+    _mount_scratch(root)
+    os.mkdir(root + "/proc")
+    return root
+
+
+def _mount_scratch(root: str) -> None:
     for path in ("/tmp", "/dev/shm"):
         os.makedirs(root + path, exist_ok=True)
         options = f"size={SCRATCH_BYTES},nr_inodes={SCRATCH_INODES},mode=1777"
         _mount("scratch", root + path, "tmpfs", _MS_NOSUID | _MS_NODEV, options)
-    os.mkdir(root + "/proc")
-    return root
+
+
+def finish_mounts() -> None:
+    """What bubblewrap has no words for, from inside its box: devices without times, a limit of inodes, no /proc.
+
+    Raises:
+        IsolationError: not allowed, as where a security module takes all power from what bubblewrap starts.
+    """
+    for name in _DEVICES:
+        _make_read_only(f"/dev/{name}", _DEVICE_ATTRIBUTES)
+    _mount_scratch("")
+    _check(_libc.umount2(b"/proc", _MNT_DETACH), "detach the procfs")
 
 
 def seal(keep: str) -> str:
@@ -188,7 +206,7 @@ def _build_devices(root: str) -> None:
         target = f"{root}/dev/{name}"
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
         _mount(f"/dev/{name}", target, None, _MS_BIND)
-        _make_read_only(target, 0x1 | 0x2)  # it can still be written to, but not its times, which all boxes share
+        _make_read_only(target, _DEVICE_ATTRIBUTES)
 
 
 def open_procfs(root: str) -> int | None:

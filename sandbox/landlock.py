@@ -1,7 +1,9 @@
 """Landlock: a process gives up rights to files, TCP and signals for good (Linux 5.13 and newer).
 
 The wall of last resort, where neither namespaces nor Docker are to be had. It is put around each program's process, not
-around the zygote, which has to read the clocks of its children. Interface: the UAPI header `linux/landlock.h`.
+around the zygote, which has to read the clocks of its children. It does not watch modes, owners, times and attributes
+of files; `sandbox.seccomp.assemble_lonely` does. Not covered: which files exist, and how large they are, can be seen.
+Interface: the UAPI header `linux/landlock.h`.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ class LocalBox:
             [
                 *(bwrap.command(tree, ZYGOTE) if walls == "bwrap" else ()),
                 *(os.path.realpath(sys.executable) if walls == "bwrap" else sys.executable, *FLAGS),
-                *(ZYGOTE, json.dumps(settings)),
+                *(bwrap.ZYGOTE if walls == "bwrap" else ZYGOTE, json.dumps(settings)),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -111,7 +111,13 @@ _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _EPERM, _ENOSYS = 1, 38
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NR, _ARCH, _ARG0, _ARG1 = 0, 4, 16, 24  # offsets in struct seccomp_data; low words of the arguments (little endian)
+_NR, _ARCH, _ARG0, _ARG1, _ARG2 = (
+    0,
+    4,
+    16,
+    24,
+    32,
+)  # offsets in struct seccomp_data; low words (little endian)
 
 
 def assemble(machine: str | None = None) -> bytes:
@@ -168,11 +174,14 @@ def assemble(machine: str | None = None) -> bytes:
 
 
 def assemble_lonely(machine: str | None = None, *, signals: bool = False) -> bytes:
-    """A second filter, for a program without a pid namespace: no other processes, no sockets, no signals.
+    """A second filter, for a program behind Landlock alone: no processes, no sockets, no signals, no marks on files.
 
     What a process cannot start it cannot leave behind. Threads are allowed, and so is `tgkill` between them where
-    something else keeps `signals` in. Sockets are refused altogether, because
-    without a network namespace even AF_UNIX leads to the services of the machine.
+    something else keeps `signals` in. Sockets are refused altogether, because without a network namespace even AF_UNIX
+    leads to the services of the machine; of pairs only streams are allowed, since a datagram can go to any address.
+    Landlock does not watch modes, owners, times and attributes of files, so they cannot be changed at all, nor, before
+    its third version, files that are cut to length zero as they are opened. Nor can a program call off that it ends
+    with the process that started it.
 
     Raises:
         NotImplementedError: the architecture has no table here.
@@ -187,6 +196,19 @@ def assemble_lonely(machine: str | None = None, *, signals: bool = False) -> byt
         number = numbers[column]
         if number is not None:
             program += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ERRNO | _EPERM)]
+    program += [(_EQUAL, 0, 1, _OPENAT2), (_RETURN, 0, 0, _ERRNO | _ENOSYS)]  # its flags lie in memory, as clone3's do
+    for call, argument in ((_OPEN[column], _ARG1), (_OPENAT[column], _ARG2)):
+        if call is not None:
+            program += _no_cut_without_write(call, argument)
+    for numbers, argument, values, inside, outside in (
+        (_SOCKETPAIR, _ARG1, _STREAMS, _ALLOW, _ERRNO | _EPERM),
+        (_IOCTL, _ARG1, _HARMLESS_IOCTLS, _ALLOW, _ERRNO | _EPERM),
+        (_FCNTL, _ARG1, _SIGNAL_FCNTLS, _ERRNO | _EPERM, _ALLOW),
+        (_PRCTL, _ARG0, (_PR_SET_PDEATHSIG,), _ERRNO | _EPERM, _ALLOW),
+    ):
+        program += [(_EQUAL, 0, len(values) + 3, numbers[column]), (_LOAD, 0, 0, argument)]
+        program += [(_EQUAL, len(values) - position, 0, value) for position, value in enumerate(values)]
+        program += [(_RETURN, 0, 0, outside), (_RETURN, 0, 0, inside)]
     program += [
         (_EQUAL, 0, 3, _CLONE[column]),
         (_LOAD, 0, 0, _ARG0),
@@ -197,7 +219,27 @@ def assemble_lonely(machine: str | None = None, *, signals: bool = False) -> byt
     return b"".join(struct.pack("<HBBI", *instruction) for instruction in program)
 
 
+def _no_cut_without_write(call: int, argument: int) -> list[tuple[int, int, int, int]]:
+    """Refuses O_TRUNC with an access mode other than write or read-write; 3, for one, opens for neither."""
+    return [
+        (_EQUAL, 0, 7, call),
+        (_LOAD, 0, 0, argument),
+        (_ANY_BIT, 0, 4, 0o1000),  # O_TRUNC
+        (_ANY_BIT, 0, 1, 1),
+        (_ANY_BIT, 1, 2, 2),
+        (_ANY_BIT, 1, 0, 2),
+        (_RETURN, 0, 0, _ERRNO | _EPERM),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+
+
 _CLONE_THREAD = 0x00010000
+_OPEN: tuple[int | None, ...] = (2, None)
+_OPENAT, _OPENAT2 = (257, 56), 437
+_PRCTL, _PR_SET_PDEATHSIG = (157, 167), 1
+_STREAMS = (0x00001, 0x80001, 0x00801, 0x80801)  # SOCK_STREAM, with SOCK_CLOEXEC and SOCK_NONBLOCK or without
+_HARMLESS_IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIO[N]CLEX
+_SIGNAL_FCNTLS = (8, 10, 15)  # F_SETOWN, F_SETSIG, F_SETOWN_EX: signals to anybody when a descriptor is ready
 _LONELY: dict[str, tuple[int | None, int | None]] = {
     "fork": (57, None),
     "vfork": (58, None),
@@ -210,6 +252,29 @@ _LONELY: dict[str, tuple[int | None, int | None]] = {
     "rt_tgsigqueueinfo": (297, 240),
     "pidfd_send_signal": (424, 424),
     "pidfd_open": (434, 434),
+    # what Landlock lets a process do to files
+    "chmod": (90, None),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "chown": (92, None),
+    "fchown": (93, 55),
+    "lchown": (94, None),
+    "fchownat": (260, 54),
+    "utime": (132, None),
+    "utimes": (235, None),
+    "futimesat": (261, None),
+    "utimensat": (280, 88),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "setxattrat": (463, 463),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "removexattrat": (466, 466),
+    "file_setattr": (469, 469),
+    "truncate": (76, 45),
 }
 
 

@@ -63,7 +63,7 @@ def main() -> None:
     control = _control(settings)
     try:
         status = _launch(settings, control)
-    except (OSError, NotImplementedError) as error:
+    except (OSError, ImportError, NotImplementedError) as error:
         control.send(wire.FAILED + str(error).encode())
         status = 1
     os._exit(status)
@@ -107,21 +107,33 @@ def _launch(settings: dict[str, Any], control: socket.socket) -> int:
 def _become_box_within(settings: dict[str, Any]) -> NoReturn:
     """The box where somebody else has put up the walls, or nobody: what is left to do is done here."""
     control = _control(settings)
-    os.environ.pop("HOSTNAME", None)
+    for name in ("HOSTNAME", "PWD"):  # of a container, of bubblewrap
+        os.environ.pop(name, None)
     try:
         walls = Walls.of(settings)
         if walls.owns_namespace:
             _check_namespace(os.stat("/proc/self/ns/pid").st_ino, settings["outer_pid_ns"])
         procfs = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        remarks = _finish_mounts() if walls.name == "bwrap" else []
         isolate.drop_capabilities()
         isolate.hide_from_debuggers()
         isolate.limit_resources(processes=walls.owns_namespace)
         facts = _last_layers(settings, procfs, walls)
-    except (OSError, NotImplementedError) as error:
+        facts["layers"] += remarks
+    except (OSError, ImportError, NotImplementedError) as error:
         control.send(wire.FAILED + str(error).encode())
         os._exit(1)
     control.send(wire.BORN + json.dumps(facts).encode())
     _Box(control, procfs, walls).serve()
+
+
+def _finish_mounts() -> list[str]:
+    """What is to be said of a box that bubblewrap built, where its mounts cannot be improved on."""
+    try:
+        isolate.finish_mounts()
+    except isolate.IsolationError as error:
+        return [f"but /proc can be seen, and devices marked: {error}"]
+    return []
 
 
 def _check_namespace(own: int, outer: int) -> None:
@@ -136,7 +148,7 @@ def _become_box(
         procfs = _wall_in(root, outer, mapper)
         walls = Walls.of(settings)
         layers = _last_layers(settings, procfs, walls)
-    except (OSError, NotImplementedError) as error:
+    except (OSError, ImportError, NotImplementedError) as error:
         control.send(wire.FAILED + str(error).encode())
         os._exit(1)
     control.send(wire.BORN + json.dumps(layers).encode())
@@ -247,6 +259,8 @@ class Walls(NamedTuple):
 
     def close_in(self) -> None:
         """The wall around one program, where the box itself has none."""
+        if not self.owns_namespace:
+            isolate.die_with_parent()  # no namespace ends it together with the zygote
         if self.ruleset is not None:
             landlock.restrict(self.ruleset)
             seccomp.install(seccomp.assemble_lonely(signals=landlock.scopes_signals()))
@@ -324,6 +338,7 @@ class _Box:
             if ready:
                 message = self.control.recv(64)
                 if not message:
+                    os.kill(pid, signal.SIGKILL)  # without a namespace of its own it would stay
                     os._exit(0)
                 reason = wire.REASON_KILLED
             now = time.monotonic()

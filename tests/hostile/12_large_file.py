@@ -1,5 +1,6 @@
 # tries: to make one file larger than any it may make
 # verdict: passed
+# verdict landlock: runtime_error
 import os
 
 descriptor = os.open("/tmp/large", os.O_CREAT | os.O_WRONLY)

@@ -1,5 +1,6 @@
 # tries: to spend the time of its children while it sleeps itself
 # verdict: timeout
+# verdict landlock: runtime_error
 import os
 import time
 

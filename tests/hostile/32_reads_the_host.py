@@ -1,5 +1,7 @@
 # tries: to read what belongs to the host and its users
 # verdict: passed
+# verdict docker: runtime_error
+# verdict landlock: runtime_error
 import os
 
 for path in ("/etc/passwd", "/etc/shadow", "/root/.ssh", "/root/.bashrc", "/home", "/var", "/run", "/sys", "/boot"):

@@ -1,10 +1,14 @@
 # tries: to kill every process it can see
 # verdict: passed
+# verdict landlock: runtime_error
 import os
 import signal
 
 # Outside a box this would end the machine, so it makes sure first.
-if os.path.exists("/proc/self") or os.getppid() != 1:
+alone = os.getppid() == 1
+if alone and os.path.exists("/proc/self"):
+    alone = {name for name in os.listdir("/proc") if name.isdigit()} == {"1", str(os.getpid())}
+if not alone:
     raise RuntimeError("escaped: not alone in a process namespace")
 for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP, signal.SIGINT, signal.SIGSEGV):
     os.kill(1, number)

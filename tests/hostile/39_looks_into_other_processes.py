@@ -1,5 +1,6 @@
 # tries: to read and steer the process that started it
 # verdict: passed
+# verdict landlock: runtime_error
 import ctypes
 import errno
 import os

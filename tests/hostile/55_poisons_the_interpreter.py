@@ -1,5 +1,6 @@
 # tries: to change the interpreter for the programs after it
 # verdict: passed
+# verdict landlock: runtime_error
 import builtins
 import decimal
 import gc
