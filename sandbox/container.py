@@ -8,8 +8,10 @@ daemon must run on this machine.
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
+import shutil
 import socket
 import tempfile
 from typing import Any
@@ -27,6 +29,8 @@ MEMORY_BYTES = 4 << 30
 """For all processes of a container together; each of them has its own limit of address space below it."""
 
 _SOCKET = "control"
+_FOLDER = "harness-box-"
+"""How the names of directories with control sockets begin; the slot's process id follows."""
 
 
 class ContainerBox:
@@ -43,7 +47,7 @@ class ContainerBox:
         self.worn = False
         self.programs = 0
         self._container: Any = None
-        self._folder = tempfile.TemporaryDirectory(prefix="harness-box-")
+        self._folder = tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-")
         try:
             self._client: Any = docker.from_env(timeout=60)
             chosen = image.ensure(self._client, base)
@@ -143,7 +147,7 @@ class ContainerSandbox(Sandbox):
 
 
 def reap() -> int:
-    """Removes containers of ours whose slot is gone; how many there were.
+    """Removes containers of ours whose slot is gone, and directories of such slots; how many containers there were.
 
     Raises:
         docker.errors.DockerException: no daemon answers.
@@ -153,12 +157,16 @@ def reap() -> int:
 
     client = docker.from_env(timeout=60)
     count = 0
-    for container in client.containers.list(all=True, filters={"label": f"{image.LABEL}=box"}):
+    for container in client.containers.list(all=True, filters={"label": f"{image.LABEL}=box"}, ignore_removed=True):
         if _alive(container.labels.get(f"{image.LABEL}.pid", "")):
             continue
         with contextlib.suppress(docker.errors.NotFound):
             container.remove(force=True, v=True)
             count += 1
+    client.close()
+    for folder in glob.glob(os.path.join(tempfile.gettempdir(), f"{_FOLDER}*-*")):
+        if not _alive(os.path.basename(folder).removeprefix(_FOLDER).partition("-")[0]):
+            shutil.rmtree(folder, ignore_errors=True)
     return count
 
 

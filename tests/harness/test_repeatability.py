@@ -165,7 +165,10 @@ def children(pid: int) -> list[int]:
 
 @pytest.mark.slow
 def test_a_box_that_serves_for_long_takes_no_more_than_a_new_one(capsys: pytest.CaptureFixture[str]) -> None:
-    """`HARNESS_SOAK_PROGRAMS` programs in one box, which would otherwise be replaced long before."""
+    """`HARNESS_SOAK_PROGRAMS` programs in one box, which would otherwise be replaced long before.
+
+    By hand: HARNESS_SOAK_PROGRAMS=100000 pytest -k serves_for_long -o faulthandler_timeout=0
+    """
     box = LocalBox(resolve("stdlib"))
     (zygote,) = children(box.process.pid)
     looks: list[dict[str, float]] = []

@@ -250,7 +250,10 @@ def kill_the_box(backend: str, sandbox: Sandbox) -> None:
 
         client = docker.from_env()
         filters = {"label": f"mtp-harness.pid={os.getpid()}"}
-        newest = max(client.containers.list(filters=filters), key=lambda container: container.attrs["Created"])
+        newest = max(
+            client.containers.list(filters=filters, ignore_removed=True),
+            key=lambda container: container.attrs["Created"],
+        )
         newest.kill()
         client.close()
         return

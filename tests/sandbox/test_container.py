@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,7 +49,8 @@ def own(client: Any) -> Iterator[ContainerSandbox]:
 
 def containers(client: Any, pid: int | None = None) -> list[Any]:
     """The containers of one slot, in whatever state."""
-    return list(client.containers.list(all=True, filters={"label": f"{PID}={pid or os.getpid()}"}))
+    filters = {"label": f"{PID}={pid or os.getpid()}"}
+    return list(client.containers.list(all=True, filters=filters, ignore_removed=True))
 
 
 def wait_until(condition: Callable[[], object], what: str) -> None:
@@ -177,6 +179,8 @@ def test_a_slot_that_is_killed_leaves_no_container_behind(client: Any) -> None:
         os.kill(slot.pid, signal.SIGKILL)
 
         wait_until(lambda: not containers(client, slot.pid), "the end of a container")
+    reap()
+    assert not list(Path(tempfile.gettempdir()).glob(f"harness-box-{slot.pid}-*"))
 
 
 def test_reaping_removes_containers_whose_slot_is_gone_and_no_others(client: Any, own: ContainerSandbox) -> None:
