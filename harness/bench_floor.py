@@ -12,7 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from sandbox import zygote
+from sandbox import warm
 
 sys.path.pop(0)
 
@@ -20,7 +20,7 @@ sys.path.pop(0)
 def main() -> None:
     """Entry point."""
     programs = json.load(sys.stdin)
-    zygote.warm_up([])
+    warm.warm_up([])
     sys.stdout.write(json.dumps([_seconds(program) for program in programs]))
     sys.stdout.flush()
 

@@ -230,7 +230,8 @@ class Judge:
             return self._judge_split(program, limits, None)
 
     def _judge_split(self, program: str, limits: Limits, calls: tuple[Call, ...] | None) -> Judgement:
-        with _session(self.sandbox, program, limits, calls or (), stay=calls is None) as session:
+        watch = self.plan.write_back
+        with _session(self.sandbox, program, limits, calls or (), stay=calls is None, watch=watch) as session:
             conversation = Conversation(session, calls, self.plan.answers, write_back=self.plan.write_back)
             judgement, held = _converse(self._script, self.problem, conversation, session)
         return _complete(judgement, held, self.plan.assertions)
@@ -256,9 +257,16 @@ class Judge:
 
 @contextlib.contextmanager
 def _session(
-    sandbox: Sandbox, program: str, limits: Limits, calls: tuple[Call, ...] = (), *, stay: bool, tests: Any = None
+    sandbox: Sandbox,
+    program: str,
+    limits: Limits,
+    calls: tuple[Call, ...] = (),
+    *,
+    stay: bool,
+    watch: bool = True,
+    tests: Any = None,
 ) -> Iterator[Session]:
-    session = sandbox.open(Program(source=program, tests=tests), limits, calls, stay=stay)
+    session = sandbox.open(Program(source=program, tests=tests), limits, calls, stay=stay, watch=watch)
     try:
         yield session
     finally:

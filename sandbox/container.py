@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import json
 import os
 import shutil
 import socket
@@ -17,7 +16,7 @@ import tempfile
 from typing import Any
 
 from sandbox import image, isolate
-from sandbox.local import FLAGS, environment, greeting
+from sandbox.local import FLAGS, argument, environment, greeting
 from sandbox.packages import Packages, resolve
 from sandbox.program import SandboxUnavailable
 from sandbox.sandbox import Sandbox
@@ -46,6 +45,7 @@ class ContainerBox:
 
         self.worn = False
         self.programs = 0
+        self.job: socket.socket | None = None
         self._container: Any = None
         self._folder = tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-")
         try:
@@ -107,7 +107,7 @@ class ContainerBox:
                 **(image.libraries(packages.moves) if base is None else image.own_code()),
             },
         }
-        command = [python, *FLAGS, f"{image.HOME}/sandbox/zygote.py", json.dumps(settings)]
+        command = [python, *FLAGS, f"{image.HOME}/sandbox/zygote.py", argument(settings)]
         return self._client.containers.run(chosen, command, detach=True, **options)
 
     def _accept(self, listener: socket.socket) -> socket.socket:
@@ -126,6 +126,8 @@ class ContainerBox:
         """Removes the container and everything in it."""
         with contextlib.suppress(AttributeError):
             self.control.close()
+        if self.job is not None:
+            self.job.close()
         if self._container is not None:
             import docker.errors
 

@@ -31,10 +31,16 @@ class Limits:
 class Program:
     """A program to run apart from us."""
 
-    source: str
+    source: str = ""
     """Python source text."""
+    code: bytes | None = None
+    """What `compile_only` made of the source; spares the next process of the same program from compiling it again."""
     tests: tuple[bytes, bytes] | None = None
     """(source, nonce) of tests to run beside the program; with them, the program's process is not to be trusted."""
+    compile_only: bool = False
+    """Nothing is run; the answer is the code (a `VALUE` of bytes) or the error."""
+    stdin: bytes | None = None
+    """Where not None, the program is run as `__main__` with this standard input (see `Session.output`)."""
 
 
 class Ending(StrEnum):

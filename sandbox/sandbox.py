@@ -29,8 +29,18 @@ class Sandbox:
             self._box = self._build()
         return self._box.facts
 
-    def open(self, program: Program, limits: Limits, calls: Sequence[Call] = (), *, stay: bool = False) -> Session:
+    def open(
+        self,
+        program: Program,
+        limits: Limits,
+        calls: Sequence[Call] = (),
+        *,
+        stay: bool = False,
+        watch: bool = True,
+    ) -> Session:
         """Starts a program, which makes `calls` on its own and, with `stay`, then waits for more.
+
+        With `watch` it also says what calls made of their arguments, where they changed them in place.
 
         Raises:
             SandboxUnavailable: a new box was needed and could not be set up.
@@ -41,7 +51,7 @@ class Sandbox:
         self.start()
         assert self._box is not None
         try:
-            return Session(self._box, program, limits, calls, stay)
+            return Session(self._box, program, limits, calls, stay, watch)
         except OSError as error:
             self._box.worn = True
             raise BoxLost(f"the box does not take a program: {error}") from error

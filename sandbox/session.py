@@ -20,6 +20,9 @@ from sandbox.program import BoxLost, Ending, Execution, Limits, Program
 _GRACE_S = 30.0
 """Patience beyond a program's wall limit before the box itself is given up."""
 
+_ENDED_BEFORE = "the program's process was ended before the program began"
+"""It reads the whole job before the program begins. Where it has not, somebody else has ended it."""
+
 Call = tuple[str, bytes]
 """The name of a function and the codec's payload of (arguments, keyword arguments)."""
 
@@ -43,6 +46,8 @@ class Box(Protocol):
     """Something about the box is in doubt, or it has served long enough: the next program gets another."""
     programs: int
     """How many programs it has been given."""
+    job: socket.socket | None
+    """Our end of the job socket of the process that waits for the next program; None before the first."""
 
     def close(self) -> None:
         """Ends the box and everything in it; closing twice is fine."""
@@ -52,7 +57,9 @@ class Box(Protocol):
 class Session:
     """One program while it runs. Not thread-safe; one at a time per box."""
 
-    def __init__(self, box: Box, program: Program, limits: Limits, calls: Sequence[Call], stay: bool) -> None:
+    def __init__(
+        self, box: Box, program: Program, limits: Limits, calls: Sequence[Call], stay: bool, watch: bool
+    ) -> None:
         self.limits = limits
         self.execution: Execution | None = None
         self._box = box
@@ -60,38 +67,41 @@ class Session:
         self._idled = False
         self._buffer = bytearray()
         self._open = True
-        job, theirs = socket.socketpair()
-        self._job = job
+        self._silent = True  # nothing has come from the program
+        task, details = _task(program, calls, stay, watch, box.facts["python"])
+        if box.job is None:
+            box.job = _far_end_to(box.control, wire.NEXT)
+        self._job = box.job
+        # Its process is there already; what is sent now is the socket for the one after it.
+        box.job = _far_end_to(box.control, wire.RUN.pack(b"R", limits.cpu_s, limits.wall_s))
         box.programs += 1
-        request = wire.RUN.pack(b"R", limits.cpu_s, limits.wall_s, limits.memory_bytes)
-        try:
-            with theirs:
-                socket.send_fds(box.control, [request], [theirs.fileno()])
-        except OSError:
-            job.close()
-            raise
         self._poller = select.poll()
-        self._poller.register(job, select.POLLIN)
+        self._poller.register(self._job, select.POLLIN)
         self._poller.register(box.control, select.POLLIN)
         self._deadline = time.monotonic() + limits.wall_s + _GRACE_S
-        source = program.source.encode("utf-8", "surrogatepass")
-        tests = None if program.tests is None else (*_compiled(program.tests[0], box.facts["python"]), program.tests[1])
-        self._send(wire.JOB, (source, list(calls), stay, tests))
+        text = program.source.encode("utf-8", "surrogatepass") if program.code is None else program.code
+        hard_limits = (int(limits.cpu_s) + 2, limits.memory_bytes)
+        if not self._send(wire.JOB, (hard_limits, task, (text, program.code is not None), details)):
+            self._job.close()
+            self._lose(_ENDED_BEFORE)
 
     def call(self, name: str, payload: bytes) -> None:
         """Asks the waiting program for one more call."""
         self._send(wire.CALL, (name, payload))
 
-    def _send(self, kind: int, message: Any) -> None:
+    def _send(self, kind: int, message: Any) -> bool:
+        """Sends one frame; False where the program's process is gone, of which `receive` will hear more."""
         body = marshal.dumps(message, 2)
         data = memoryview(wire.HEADER.pack(len(body), kind) + body)
         since = time.monotonic()
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its end is read in `receive`
-            while data:
-                try:
-                    data = data[self._job.send(data, socket.MSG_DONTWAIT) :]
-                except BlockingIOError:
-                    self._wait_for_room(since)
+        while data:
+            try:
+                data = data[self._job.send(data, socket.MSG_DONTWAIT) :]
+            except BlockingIOError:
+                self._wait_for_room(since)
+            except (BrokenPipeError, ConnectionResetError):
+                return False
+        return True
 
     def _wait_for_room(self, since: float) -> None:
         """A program that reads no calls is waited for like one that sends no answers: until a limit ends it."""
@@ -118,9 +128,28 @@ class Session:
             frame = self._frame()
             if frame is not None:
                 return frame
-            if not self._open and self.execution is not None:
+            if self._ended:
                 raise ProgramEnded
             self._wait(waiting_since)
+
+    def output(self) -> bytes:
+        """All that a program with standard input writes to its standard output, once it has ended; `end` has the facts.
+
+        Raises:
+            AnswerTooLarge: that is more than `limits.output_bytes`.
+            BoxLost: the box died or hangs.
+        """
+        waiting_since = time.monotonic()
+        while not self._ended:
+            self._wait(waiting_since)
+            if len(self._buffer) > self.limits.output_bytes:
+                raise AnswerTooLarge(f"more than {self.limits.output_bytes} bytes of standard output")
+        return bytes(self._buffer)
+
+    @property
+    def _ended(self) -> bool:
+        """Whether nothing more can come, neither from the program nor of it."""
+        return not self._open and self.execution is not None
 
     def _frame(self) -> tuple[int, bytes] | None:
         if len(self._buffer) < wire.HEADER.size:
@@ -155,8 +184,11 @@ class Session:
         except BlockingIOError:
             return False
         except ConnectionResetError:
+            if self._silent:
+                self._lose(_ENDED_BEFORE)
             data = b""
         self._buffer += data
+        self._silent = False
         if not data:
             self._open = False
             self._poller.unregister(self._job)
@@ -216,6 +248,30 @@ class Session:
         finally:
             self._job.close()
         return self.execution
+
+
+def _far_end_to(control: socket.socket, message: bytes) -> socket.socket:
+    """Sends `message` with one end of a new job socket; the other end."""
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            socket.send_fds(control, [message], [theirs.fileno()])
+    except OSError:
+        ours.close()
+        raise
+    return ours
+
+
+def _task(program: Program, calls: Sequence[Call], stay: bool, watch: bool, python: str) -> tuple[int, Any]:
+    """What is to be done with a program, and the details, as in `sandbox.wire.JOB`."""
+    if program.compile_only:
+        return wire.COMPILE, None
+    if program.stdin is not None:
+        return wire.SCRIPT, program.stdin
+    if program.tests is not None:
+        source, nonce = program.tests
+        return wire.TESTS, (*_compiled(source, python), nonce)
+    return wire.CALLS, (list(calls), stay, watch)
 
 
 @functools.lru_cache(maxsize=64)

@@ -16,16 +16,22 @@ HEADER = struct.Struct("<IB")
 
 # slot -> program
 JOB = 0x4A
-"""The first frame: marshal of (source, calls, stay, tests). `calls` as in `CALL`; `stay`: wait for more of
-them; `tests`: None, or (source, whether it is compiled already, nonce) of tests to run beside the program."""
+"""The first frame: marshal of (limits, task, program, details). The limits are (processor seconds in whole numbers,
+address space in bytes), or None; the program is (source or
+what `COMPILE` made of it, whether it is the latter). The details by task:
+`CALLS`: (calls as in `CALL`, whether to wait for more of them, whether to say what calls made of their arguments);
+`TESTS`: (source, whether it is compiled already, nonce) of tests to run beside the program;
+`COMPILE`: nothing; `SCRIPT`: the bytes of its standard input."""
+CALLS, TESTS, COMPILE, SCRIPT = 0, 1, 2, 3
 CALL = 0x43
-"""marshal of (name, payload of (arguments, keyword arguments))."""
+"""marshal of (name, payload of (arguments, keyword arguments)). The name may be `Class.method`; one instance of the
+class then serves all calls."""
 
 # program -> slot; payloads of the codec
 READY = 0x52
 """The program's own top level has run."""
 VALUE = 0x56
-"""What a call returned."""
+"""What a call returned; for `COMPILE`, marshal of the code as bytes."""
 ARGUMENTS = 0x41
 """Sent before VALUE where the call changed its arguments: what they are now."""
 RAISED = 0x45
@@ -35,14 +41,19 @@ UNSUPPORTED = 0x55
 DONE = 0x44
 """In-process tests ended: the nonce, and how many assertions held as 8 bytes, little-endian."""
 
+OUT_OF_MEMORY = 251
+"""Exit code of a `SCRIPT` that raised MemoryError. All that a script sends is its standard output."""
+
 # slot -> zygote
-RUN = struct.Struct("<cddQ")
-"""b"R", processor seconds, wall seconds, address space in bytes; with the program's end of its job socket."""
+NEXT = b"N"
+"""The first message: with the job socket's far end for the first program."""
+RUN = struct.Struct("<cdd")
+"""b"R", processor seconds, wall seconds for the program that waits; with the far end for the next one."""
 KILL = b"K"
 
 # zygote -> slot
 BORN = b"B"
-"""The box is ready; what follows is JSON that describes its layers."""
+"""The box is ready; what follows is marshal of a dict that describes its layers."""
 FAILED = b"F"
 """The box could not be set up; what follows is the reason."""
 TICK = struct.Struct("<cdd")

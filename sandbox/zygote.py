@@ -9,8 +9,7 @@ a program sends, so every child starts from the same pristine memory.
 from __future__ import annotations
 
 import contextlib
-import gc
-import json
+import marshal
 import os
 import select
 import signal
@@ -20,44 +19,24 @@ import time
 from typing import Any, NamedTuple, NoReturn
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from sandbox import codec, isolate, landlock, runner, seccomp, wire
+from sandbox import isolate, runner, seccomp, warm, wire
+from sandbox.scratch import Scratch, now_ns
+from sandbox.walls import Walls
 
 sys.path.pop(0)
 
 TICK_S = 0.05
-_SCRATCH = ("/tmp", "/dev/shm", "/dev/mqueue")
-"""Where a program can leave something behind; the last exists in containers only."""
-_WARM = (
-    "array",
-    "bisect",
-    "cmath",
-    "collections",
-    "copy",
-    "dataclasses",
-    "datetime",
-    "decimal",
-    "enum",
-    "fractions",
-    "functools",
-    "hashlib",
-    "heapq",
-    "itertools",
-    "math",
-    "numbers",
-    "operator",
-    "re",
-    "statistics",
-    "string",
-    "typing",
-)
-"""What programs import most. Each further module makes every fork dearer: `threading` alone by a third."""
+"""How often the clocks of a program are read, and how often at most near its limit."""
+LEAST_TICK_S = 0.002
 
 
 def main() -> None:
     """Entry point of the launcher, which becomes the box's outer end and waits for it."""
-    settings = json.loads(sys.argv[1])
+    settings = marshal.loads(bytes.fromhex(sys.argv[1]))
     # A program sees neither our paths nor a process id, which would differ from run to run.
     sys.argv[:], sys.orig_argv[:] = [""], [""]
+    for name in ("HOSTNAME", "PWD", "LD_BIND_NOW"):  # of a container, of bubblewrap, of ours (see `sandbox.local`)
+        os.environ.pop(name, None)
     if settings["walls"] != "namespaces":
         _become_box_within(settings)
     control = _control(settings)
@@ -107,8 +86,6 @@ def _launch(settings: dict[str, Any], control: socket.socket) -> int:
 def _become_box_within(settings: dict[str, Any]) -> NoReturn:
     """The box where somebody else has put up the walls, or nobody: what is left to do is done here."""
     control = _control(settings)
-    for name in ("HOSTNAME", "PWD"):  # of a container, of bubblewrap
-        os.environ.pop(name, None)
     try:
         walls = Walls.of(settings)
         if walls.owns_namespace:
@@ -123,7 +100,7 @@ def _become_box_within(settings: dict[str, Any]) -> NoReturn:
     except (OSError, ImportError, NotImplementedError) as error:
         control.send(wire.FAILED + str(error).encode())
         os._exit(1)
-    control.send(wire.BORN + json.dumps(facts).encode())
+    control.send(wire.BORN + marshal.dumps(facts, 2))
     _Box(control, procfs, walls).serve()
 
 
@@ -151,7 +128,7 @@ def _become_box(
     except (OSError, ImportError, NotImplementedError) as error:
         control.send(wire.FAILED + str(error).encode())
         os._exit(1)
-    control.send(wire.BORN + json.dumps(layers).encode())
+    control.send(wire.BORN + marshal.dumps(layers, 2))
     _Box(control, procfs, walls).serve()
 
 
@@ -185,165 +162,93 @@ def _last_layers(settings: dict[str, Any], procfs: int | None, walls: Walls) -> 
     os.chdir("/tmp")
     os.umask(0o077)
     sys.path.extend(settings["import_path"])
-    warm_up(settings["preload"])
+    warm.warm_up(settings["preload"])
     if walls.filtered:
         seccomp.install(seccomp.assemble())
     return {"layers": walls.layers(), "run_queue_clock": procfs is not None, "python": sys.version.split()[0]}
 
 
-def warm_up(preload: list[str]) -> None:
-    """Pays once for what every child would pay again: imports, and the first use of compile, exec, errors and codec."""
-    import site
+class _Waiting(NamedTuple):
+    """The process of the next program, forked already and waiting for its job."""
 
-    site.setquit()
-    site.sethelper()
-    _import_random()
-    for name in [*_WARM, *preload]:
-        __import__(name)
-    if "numpy.random" in sys.modules:
-        sys.modules["numpy.random"].seed(0)
-    namespace: dict[str, Any] = {}
-    exec(
-        compile("class A:\n    x: int = 1\ndef f(a):\n    return [a for a in (a, 1.0)]\n", "<warm>", "exec"), namespace
-    )
-    for value in (namespace["f"](1), {"a": (1, 2.5, None)}, range(3), {1, 2}, "text", [True]):
-        codec.decode_trusted(codec.encode(value))
-    try:
-        namespace["f"]()
-    except TypeError as error:
-        runner._raised("call", error)
-    try:
-        compile("a b", "<warm>", "exec")
-    except SyntaxError as error:
-        runner._raised("compile", error)
-    # A program that imports a module of ours by name must not find it.
-    for name in [name for name in sys.modules if name.split(".")[0] == "sandbox"]:
-        del sys.modules[name]
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-
-
-def _import_random() -> None:
-    """Imports `random` with a fixed state, and without its hook that would draw a new one at every fork."""
-    register = os.register_at_fork
-    os.register_at_fork = lambda **hooks: None  # restored below
-    import random
-
-    os.register_at_fork = register
-    random.seed(0)
-
-
-class Walls(NamedTuple):
-    """What stands between the programs of this box and the rest of the machine."""
-
-    name: str
-    """`namespaces`, `bwrap`, `container`, `landlock` or `none`."""
-    ruleset: int | None = None
-    """For `landlock`: the rule set that each program's process is put under."""
-
-    @classmethod
-    def of(cls, settings: dict[str, Any]) -> Walls:
-        if settings["walls"] != "landlock":
-            return cls(settings["walls"])
-        return cls("landlock", landlock.build(settings["readable"]))
-
-    @property
-    def owns_namespace(self) -> bool:
-        """Whether every other process that this one sees belongs to the box, and its scratch directories too."""
-        return self.name in ("namespaces", "bwrap", "container")
-
-    @property
-    def filtered(self) -> bool:
-        return self.name != "none"
-
-    def close_in(self) -> None:
-        """The wall around one program, where the box itself has none."""
-        if not self.owns_namespace:
-            isolate.die_with_parent()  # no namespace ends it together with the zygote
-        if self.ruleset is not None:
-            landlock.restrict(self.ruleset)
-            seccomp.install(seccomp.assemble_lonely(signals=landlock.scopes_signals()))
-
-    def layers(self) -> list[str]:
-        first = {
-            "namespaces": ["namespaces: user, pid, mount, network, ipc, uts, cgroup", "read-only root"],
-            "bwrap": ["bubblewrap: user, pid, mount, network, ipc, uts, cgroup", "read-only root"],
-            "container": ["container: own user, no network, pids and memory limits", "read-only root"],
-            "landlock": [
-                f"landlock {landlock.version()}: reads the libraries, writes nothing",
-                "no processes, no sockets",
-            ],
-            "none": ["NO WALLS: programs can do what you can"],
-        }[self.name]
-        filtered = ["seccomp deny-list"] if self.filtered else []
-        return [*first, "no capabilities", "no_new_privs", *filtered, "resource limits"]
+    pid: int
+    handle: int
+    """A pidfd."""
 
 
 class _Box:
-    """The zygote at work: waits for jobs, forks, watches the clock, tidies up."""
+    """The zygote at work: forks, waits for jobs, watches the clock, tidies up.
+
+    The process of the next program is forked while the slot judges the last one, after everything of that has ended.
+    """
 
     def __init__(self, control: socket.socket, procfs: int | None, walls: Walls) -> None:
         self.control = control
         self.walls = walls
         self.procfs = procfs
         self.baseline_bytes = _empty_program_bytes()
-        self.marks = scratch_marks()
+        # Without a namespace of its own a program has nowhere to leave anything, and /tmp is everybody's.
+        self.scratch = Scratch() if walls.owns_namespace else None
 
     def serve(self) -> NoReturn:
+        waiting: _Waiting | None = None
         while True:
             message, descriptors, _, _ = socket.recv_fds(self.control, 256, 1)
             if not message:
                 os._exit(0)  # the slot is gone; the kernel ends whatever is left in this namespace
-            if message[:1] == b"R" and descriptors:
-                self.execute(message, descriptors[0])
-            # A KILL for a program that had already ended arrives here, and means nothing any more.
+            if not descriptors:
+                continue  # a KILL for a program that had already ended
+            if waiting is not None:
+                _, cpu_s, wall_s = wire.RUN.unpack(message)
+                self.execute(waiting, cpu_s, wall_s)
+            waiting = self.fork(descriptors[0])
 
-    def execute(self, message: bytes, job: int) -> None:
-        _, cpu_s, wall_s, memory_bytes = wire.RUN.unpack(message)
-        started = time.monotonic()
+    def fork(self, job: int) -> _Waiting:
         pid = os.fork()
         if pid == 0:
-            gc.enable()
-            runner.run(job, cpu_s, memory_bytes, self.walls.close_in)
+            runner.run(job, None if self.walls.owns_namespace else self.walls.close_in)
         os.close(job)
-        child = os.pidfd_open(pid)
+        return _Waiting(pid, os.pidfd_open(pid))
+
+    def execute(self, program: _Waiting, cpu_s: float, wall_s: float) -> None:
+        started, started_ns = time.monotonic(), now_ns()
         try:
-            reason = self.watch(pid, child, started, cpu_s, wall_s)
+            reason = self.watch(program, started, cpu_s, wall_s)
         finally:
-            os.close(child)
-        _, status, usage = os.wait4(pid, 0)
+            os.close(program.handle)
+        _, status, usage = os.wait4(program.pid, 0)
         strays_s = self.end_strays()
         cpu = usage.ru_utime + usage.ru_stime + strays_s
         if reason in (wire.REASON_OWN, wire.REASON_KILLED) and cpu > cpu_s:
             reason = wire.REASON_CPU  # it ended between two ticks, and the limit is the limit
-        # Without a namespace of its own a program has nowhere to leave anything, and /tmp is everybody's.
-        clean = not self.walls.owns_namespace or (tidy() and scratch_marks() == self.marks)
+        clean = self.scratch is None or self.scratch.unchanged_since(started_ns) or self.scratch.restore()
         wall = time.monotonic() - started
         memory = max(0, usage.ru_maxrss * 1024 - self.baseline_bytes)
         self.control.send(wire.EXIT.pack(b"X", reason, status, cpu, wall, memory, clean))
 
-    def watch(self, pid: int, child: int, started: float, cpu_s: float, wall_s: float) -> bytes:
+    def watch(self, program: _Waiting, started: float, cpu_s: float, wall_s: float) -> bytes:
         """Waits for the end of the program, and brings it about where a limit or the slot says so."""
         poller = select.poll()
-        poller.register(child, select.POLLIN)
+        poller.register(program.handle, select.POLLIN)
         poller.register(self.control, select.POLLIN)
         last = started
         used = delayed = 0.0
         while True:
-            ready = [descriptor for descriptor, _ in poller.poll(TICK_S * 1000)]
-            if child in ready:
+            # No longer than the program can go on, so that one that never ends is not paid for a whole tick more.
+            patience_s = min(TICK_S, max(cpu_s - used, LEAST_TICK_S))
+            ready = [descriptor for descriptor, _ in poller.poll(patience_s * 1000)]
+            if program.handle in ready:
                 return wire.REASON_OWN
             reason = b""
             if ready:
                 message = self.control.recv(64)
                 if not message:
-                    os.kill(pid, signal.SIGKILL)  # without a namespace of its own it would stay
+                    os.kill(program.pid, signal.SIGKILL)  # without a namespace of its own it would stay
                     os._exit(0)
                 reason = wire.REASON_KILLED
-            now = time.monotonic()
-            if now - last >= TICK_S:
-                cpu, delay = self.clocks(pid)
+            else:
+                now = time.monotonic()
+                cpu, delay = self.clocks(program.pid)
                 idle = max(0.0, (now - last) - max(0.0, cpu - used) - max(0.0, delay - delayed))
                 with contextlib.suppress(BlockingIOError):  # a slot that thinks long leaves its ticks unread
                     self.control.send(wire.TICK.pack(b"T", last, idle), socket.MSG_DONTWAIT)
@@ -353,7 +258,7 @@ class _Box:
                 elif now - started > wall_s:
                     reason = wire.REASON_WALL
             if reason:
-                os.kill(pid, signal.SIGKILL)
+                os.kill(program.pid, signal.SIGKILL)
                 return reason
 
     def clocks(self, pid: int) -> tuple[float, float]:
@@ -424,32 +329,6 @@ def processor_s(pid: int) -> float:
         return time.clock_gettime(((~pid) << 3) | 2)
     except OSError:
         return 0.0
-
-
-def tidy() -> bool:
-    """Removes plain files from the scratch directories; False where something else was left, so the box must go."""
-    if os.getpid() != 1:
-        raise AssertionError("not pid 1 of a pid namespace: these are the directories of the whole machine")
-    clean = True
-    for directory in filter(os.path.isdir, _SCRATCH):
-        try:
-            for name in os.listdir(directory):
-                os.unlink(f"{directory}/{name}")
-        except OSError:
-            clean = False
-    return clean
-
-
-def scratch_marks() -> list[tuple[int, list[str]]]:
-    """Mode and attributes of the scratch directories: without root they belong to the program's own user."""
-    marks = []
-    for directory in filter(os.path.isdir, _SCRATCH):
-        try:
-            attributes = os.listxattr(directory)
-        except OSError:
-            attributes = []  # a file system without attributes, or a directory that has been closed
-        marks.append((os.stat(directory).st_mode, attributes))
-    return marks
 
 
 if __name__ == "__main__":

@@ -3,9 +3,8 @@
 import marshal
 import sys
 
-module = sys.modules["__main__"]
-if hasattr(module, "codec"):
-    module.codec.encode = lambda value: b"p" + marshal.dumps(StopIteration)
+caller = sys._getframe(1).f_globals
+caller["codec"].encode = lambda value: b"p" + marshal.dumps(StopIteration)
 
 
 def add(a, b):

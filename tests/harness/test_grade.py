@@ -460,11 +460,11 @@ class Unreliable(LocalSandbox):
         super().__init__()
         self.losses = losses
 
-    def open(self, program: Program, limits: Limits, calls: Any = (), *, stay: bool = False) -> Session:
+    def open(self, program: Program, limits: Limits, calls: Any = (), **choices: bool) -> Session:
         if self.losses > 0:
             self.losses -= 1
             raise BoxLost("lost on purpose")
-        return super().open(program, limits, calls, stay=stay)
+        return super().open(program, limits, calls, **choices)
 
 
 @pytest.mark.parametrize("losses", [1, 2])
