@@ -158,7 +158,9 @@ class Solution:
     assert [codec.decode(payload) for _, payload in frames[1:]] == [1, 3, 6]
 
 
-@pytest.mark.parametrize("source", ["", "class Solution:\n    pass", "class Solution:\n    def __init__(self, n): pass"])
+@pytest.mark.parametrize(
+    "source", ["", "class Solution:\n    pass", "class Solution:\n    def __init__(self, n): pass"], ids=repr
+)
 def test_a_method_that_is_not_there_is_an_error_of_the_program(sandbox: LocalSandbox, source: str) -> None:
     session = sandbox.open(Program(source=source), LIMITS, [("Solution.add", codec.encode(((1,), {})))])
     assert [session.receive()[0] for _ in range(2)] == [wire.READY, wire.RAISED]
