@@ -12,6 +12,7 @@ import contextlib
 import importlib
 import json
 import os
+import select
 import signal
 import threading
 import time
@@ -26,6 +27,9 @@ Json = dict[str, Any]
 ATTEMPTS = 3
 IN_FLIGHT = 2
 """Batches a slot holds at once: one in work and one waiting, so that it never idles for the driver."""
+_NAP_S = 0.01
+"""While every slot has another batch waiting, the driver looks only so often: to be woken by each answer would take the
+processor from the programs."""
 _WAITING_BYTES = 1 << 16
 """A waiting batch must fit the socket's buffer: if both ends wrote at once and neither read, both would hang."""
 
@@ -148,6 +152,8 @@ class LocalEngine:
                 return
             for connection in wait(list(busy), timeout=1.0):
                 yield from self._collect(busy[connection], retries)
+            if all(len(slot.batches) > 1 for slot in busy.values()):
+                time.sleep(_NAP_S)
             for slot in [slot for slot in busy.values() if slot.silent]:
                 yield from self._replace(slot, retries)
 
@@ -164,13 +170,16 @@ class LocalEngine:
                     return
 
     def _collect(self, slot: _Slot, retries: collections.deque[Batch]) -> Iterator[Outcome]:
-        try:
-            answer = slot.receive()
-        except (EOFError, OSError):
-            yield from self._replace(slot, retries)
-            return
-        batch, part = slot.next_part()
-        yield Outcome(shared=batch.shared, part=part, value=answer, attempts=batch.attempts + 1)
+        while slot.batches:
+            try:
+                answer = slot.receive()
+            except (EOFError, OSError):
+                yield from self._replace(slot, retries)
+                return
+            batch, part = slot.next_part()
+            yield Outcome(shared=batch.shared, part=part, value=answer, attempts=batch.attempts + 1)
+            if not slot.has_said_more:
+                return
 
     def _replace(self, slot: _Slot, retries: collections.deque[Batch]) -> Iterator[Outcome]:
         """A slot died: the part it was at is suspect and tried again alone; the others are simply given out again."""
@@ -240,6 +249,13 @@ class _Slot:
         with contextlib.suppress(OSError):  # a dead slot is noticed when its answers are read
             self.connection.send_bytes(message)
         return True
+
+    @property
+    def has_said_more(self) -> bool:
+        """Whether the next answer, or its end, is here already."""
+        poller = select.poll()
+        poller.register(self.connection.fileno(), select.POLLIN)
+        return bool(poller.poll(0))
 
     def receive(self) -> Json:
         answer: Json = json.loads(self.connection.recv_bytes())

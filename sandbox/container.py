@@ -144,8 +144,19 @@ class ContainerSandbox(Sandbox):
     """Containers for one package policy."""
 
     def __init__(self, packages: str = "stdlib", *, runtime: str | None = None, base: str | None = None) -> None:
+        self._reaped = False
         resolved = resolve(packages)
         super().__init__(lambda: ContainerBox(resolved, runtime=runtime, base=base))
+
+    def start(self) -> dict[str, Any]:
+        """As for every sandbox; before the first container, those of slots that were killed are removed."""
+        import docker.errors
+
+        if not self._reaped:
+            self._reaped = True
+            with contextlib.suppress(docker.errors.DockerException):  # `super` says what is wrong with the daemon
+                reap()
+        return super().start()
 
 
 def reap() -> int:

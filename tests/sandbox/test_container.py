@@ -179,8 +179,9 @@ def test_a_slot_that_is_killed_leaves_no_container_behind(client: Any) -> None:
         os.kill(slot.pid, signal.SIGKILL)
 
         wait_until(lambda: not containers(client, slot.pid), "the end of a container")
-    reap()
-    assert not list(Path(tempfile.gettempdir()).glob(f"harness-box-{slot.pid}-*"))
+    with ContainerSandbox() as successor:
+        successor.start()
+        assert not list(Path(tempfile.gettempdir()).glob(f"harness-box-{slot.pid}-*"))
 
 
 def test_reaping_removes_containers_whose_slot_is_gone_and_no_others(client: Any, own: ContainerSandbox) -> None:
