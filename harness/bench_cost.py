@@ -38,9 +38,9 @@ class Costs:
     programs: int
     seconds: dict[str, list[float]]
 
-    def ratios(self, name: str) -> list[float]:
-        """Turn by turn, so that a disturbance of the machine hits both sides of a ratio."""
-        return [ours / floor for ours, floor in zip(self.seconds[name], self.seconds[FLOOR], strict=True)]
+    def ratios(self, name: str, beside: str = FLOOR) -> list[float]:
+        """Turn by turn and in order of size, so that a disturbance of the machine hits both sides of a ratio."""
+        return sorted(ours / other for ours, other in zip(self.seconds[name], self.seconds[beside], strict=True))
 
 
 def measure(config: RunConfig, repeat: int) -> Costs:
@@ -113,11 +113,22 @@ def _floor(config: RunConfig, problems: list[Problem], programs: list[str]) -> l
     return seconds
 
 
+def as_json(costs: Costs) -> dict[str, Any]:
+    """The costs for machines."""
+    return {"programs": costs.programs, "seconds": costs.seconds}
+
+
 def as_text(costs: Costs) -> str:
     """The costs for people."""
     lines = [f"{costs.programs} HumanEval references, one process, {len(costs.seconds[FLOOR])} turns"]
     for name, seconds in costs.seconds.items():
-        ratios = sorted(costs.ratios(name))
-        spread = f"{statistics.median(ratios):6.2f} times the floor ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        lines.append(f"{name:<34} {1000 * statistics.median(seconds):8.2f} ms/program  {spread}")
+        milliseconds = f"{1000 * statistics.median(seconds):8.2f} ms/program"
+        line = f"{name:<34} {milliseconds}  {_spread(costs.ratios(name))} the floor"
+        if name.startswith("docker"):
+            line += f", {_spread(costs.ratios(name, name.replace('docker', 'local')))} local"
+        lines.append(line)
     return "\n".join(lines)
+
+
+def _spread(ratios: list[float]) -> str:
+    return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) times"

