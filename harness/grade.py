@@ -389,10 +389,10 @@ def _failed(error: BaseException, script: CompiledScript | None) -> tuple[Verdic
 def _candidate_raised(error: CandidateRaised, *, inside: bool) -> tuple[Verdict, str]:
     at = f" at line {error.line}" if error.line else ""
     detail = f"{error.kind}: {error.message}{at}"
+    if error.where == "compile":
+        return Verdict.SYNTAX_ERROR, detail  # also MemoryError, with which the parser gives up on long prose
     if isinstance(error, MemoryError):
         return Verdict.MEMORY_LIMIT, detail
-    if error.where == "compile":
-        return Verdict.SYNTAX_ERROR, detail
     if error.where == "tests" and isinstance(error, AssertionError):
         return Verdict.WRONG_ANSWER, detail
     return Verdict.RUNTIME_ERROR, detail

@@ -139,7 +139,8 @@ def _compiled(program: _Program) -> types.CodeType:
     if is_code:
         code: types.CodeType = marshal.loads(text)
         return code
-    return compile(text, _FILENAME, "exec", dont_inherit=True)
+    # As text, in which no coding cookie and no byte order mark has a meaning, and lone surrogates are errors.
+    return compile(str(text, "utf-8"), _FILENAME, "exec", dont_inherit=True)
 
 
 def _compile_only(link: int, program: _Program) -> None:
