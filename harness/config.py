@@ -10,6 +10,7 @@ from typing import Any
 
 from harness import grade
 from sandbox.program import Limits
+from tasks.catalog import load_task
 from tasks.problem import Preset, Problem, Task
 
 DEFAULT_KS = (1, 10, 100)
@@ -30,6 +31,15 @@ class RunConfig:
 
     task: str = "humaneval"
     preset: str = "codex"
+    """How problems are put to the model; where none is asked for, the task's first."""
+    split: str = ""
+    """Which part of the data, for tasks that have parts; empty for the task's default."""
+    challenge: bool = False
+    """Whether MBPP's challenge tests are run too."""
+    checker: str = ""
+    """Which of APPS' two checkers makes the verdict; empty for the task's default."""
+    data: tuple[tuple[str, str], ...] = ()
+    """(data set, path) of data to take from a place of the user's choice."""
     model: str = "reference"
     """`reference` for the dataset's own solutions, `samples:PATH` for a file of samples."""
     model_digest: str = ""
@@ -62,18 +72,36 @@ class RunConfig:
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
-        return {**asdict(self), "ks": list(self.ks)}
+        return {**asdict(self), "ks": list(self.ks), "data": dict(self.data)}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> RunConfig:
         """The inverse of `to_json`; keys it does not know are ignored, so that older code reads newer runs."""
         known = {field.name for field in fields(cls)}
         values = {name: value for name, value in row.items() if name in known}
-        return cls(**{**values, "ks": tuple(values.get("ks", ()))})
+        data = tuple(values.get("data", {}).items())
+        return cls(**{**values, "ks": tuple(values.get("ks", ())), "data": data})
 
-    def limits_for(self, reference_cpu_s: float) -> Limits:
-        """The limits of the samples of a problem whose reference used so much processor time."""
-        cpu_s = max(self.cpu_s, self.cpu_factor * reference_cpu_s)
+    def load_task(self) -> Task:
+        """The task with the choices that were made for it.
+
+        Raises:
+            UsageError: the task does not have one of them, or does not accept its value.
+        """
+        choices = {"split": self.split, "challenge": self.challenge, "checker": self.checker}
+        try:
+            return load_task(self.task, overrides=dict(self.data), **choices)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+    def limits_for(self, reference_cpu_s: float, least_cpu_s: float = 0.0) -> Limits:
+        """The limits of the samples of a problem.
+
+        Args:
+            reference_cpu_s: processor seconds of its reference; 0 where there is none.
+            least_cpu_s: what the task allows every program (see `tasks.problem.Task`).
+        """
+        cpu_s = max(self.cpu_s, self.cpu_factor * reference_cpu_s, least_cpu_s)
         return Limits(
             cpu_s=round(cpu_s, 3),
             idle_s=max(3.0, round(cpu_s, 3)),
@@ -82,8 +110,9 @@ class RunConfig:
         )
 
 
-WHAT_MAY_CHANGE = ("ks", "workers", "engine", "sandbox")
-"""Choices that a resumed run may make anew, because no sample and no verdict depends on them."""
+WHAT_MAY_CHANGE = ("ks", "workers", "engine", "sandbox", "data")
+"""Choices that a resumed run may make anew, because no sample and no verdict depends on them. Of data it is the content
+that counts, which is in the protocol, not the place."""
 
 
 def protocol(
@@ -97,11 +126,14 @@ def protocol(
         "data": task.data_digests(),
         "problems": hashlib.sha256("".join(problem.digest for problem in problems).encode()).hexdigest(),
         "num_problems": len(problems),
+        "excluded": dict(task.excluded),
+        "choices": {"split": config.split, "challenge": config.challenge, "checker": config.checker},
         "preset": {"name": preset.name, "stops": list(preset.stops)},
         "grader_version": grade.VERSION,
         "limits": {
             "cpu_s": config.cpu_s,
             "cpu_factor": config.cpu_factor,
+            "least_cpu_s": task.least_cpu_s,
             "memory_bytes": config.memory_bytes,
         },
         "packages": {"policy": config.packages, "versions": dict(packages)},

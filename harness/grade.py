@@ -3,6 +3,8 @@
 Split mode: the dataset's tests run here, in the slot; each call of the candidate crosses to the box and back as plain
 data. Neither tests nor expected values nor the verdict ever enter the process that runs the candidate.
 
+Cases of calls and of standard input, which have no test code, are judged by modules of their own (`_GRADERS`).
+
 In-process mode: only where the tests need the candidate's own objects. Tests and candidate share a process in the box;
 a pass takes the nonce that is sent after the last assertion, and two negative controls that do not pass.
 
@@ -15,13 +17,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import importlib
 import random
 import secrets
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from harness.conversation import (
     BrokenProtocol,
@@ -31,13 +34,14 @@ from harness.conversation import (
     NotPlanned,
     raised,
 )
+from harness.outcomes import Outcomes
 from harness.records import Grade, Verdict
 from harness.script import FILENAME, CompiledScript, ScriptError, counted_source, negative_controls
 from sandbox import wire
 from sandbox.program import BoxLost, Ending, Execution, Limits, Program
 from sandbox.sandbox import Sandbox
 from sandbox.session import AnswerTooLarge, Call, ProgramEnded, Session
-from tasks.problem import Problem
+from tasks.problem import Problem, Script
 
 VERSION = "1"
 """Part of the protocol: raised whenever the same sample could get another verdict."""
@@ -69,11 +73,18 @@ class Plan:
     write_back: bool = False
     """Whether the reference changes its arguments in place; only then may a candidate change those of the tests."""
     reference: str = ""
-    """In in-process mode the reference program, which must fail the negative controls too."""
+    """In in-process mode the reference program, which must fail the negative controls too; for calls that are compared
+    with the reference's answers, the program that gives them."""
+    base_cpu_s: float = 0.0
+    """Processor seconds of the reference for the base cases alone, where their limit rests on it."""
+    expected_digest: str = ""
+    """For such calls, sha256 of all the answers; they are the same in every slot, or there is no verdict."""
+    expected: str = ""
+    """These answers, packed, where they are small; elsewhere a slot runs the reference again."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, for another process or a file."""
-        return {
+        row = {
             "mode": self.mode,
             "assertions": self.assertions,
             "calls": [[name, _text(payload)] for name, payload in self.calls],
@@ -82,6 +93,13 @@ class Plan:
             "write_back": self.write_back,
             "reference": self.reference,
         }
+        if self.expected_digest:
+            row |= {
+                "base_cpu_s": self.base_cpu_s,
+                "expected_digest": self.expected_digest,
+                "expected": self.expected,
+            }
+        return row
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Plan:
@@ -94,6 +112,9 @@ class Plan:
             cpu_s=row["cpu_s"],
             write_back=row["write_back"],
             reference=row["reference"],
+            base_cpu_s=row.get("base_cpu_s", 0.0),
+            expected_digest=row.get("expected_digest", ""),
+            expected=row.get("expected", ""),
         )
 
 
@@ -111,6 +132,10 @@ class Judgement:
     attempts: int = 1
     in_doubt: bool = False
     """Whether the program came so near its limit that the verdict must come from a run alone."""
+    outcomes: Outcomes | None = None
+    """What came of each test, where a benchmark counts them one by one."""
+    base: Verdict | None = None
+    """The verdict by the base cases alone, where a benchmark has cases beyond them."""
 
     def grade(self, task_id: str, index: int, mode: str, program: str) -> Grade:
         facts = self.execution
@@ -125,6 +150,8 @@ class Judgement:
             memory_bytes=facts.memory_bytes if facts else 0,
             detail=" ".join(self.detail.split())[:_DETAIL_LENGTH],
             attempts=self.attempts,
+            tests=self.outcomes.letters if self.outcomes else "",
+            base=self.base,
         )
 
 
@@ -135,6 +162,26 @@ def program_digest(program: str) -> str:
 
 class ReferenceFailed(Exception):
     """The problem's own solution does not pass its own tests here, so nothing can be said of anybody else's."""
+
+
+class CaseGrader(Protocol):
+    """What judges programs for one problem whose check is cases instead of test code."""
+
+    def judge_once(self, program: str, *, alone: bool) -> Judgement:
+        """The verdict on one program.
+
+        Raises:
+            sandbox.program.BoxLost: the sandbox failed; the program has to be run again.
+        """
+        ...
+
+
+_GRADERS = {"Call": "harness.calls", "Stdio": "harness.stdio"}
+"""Kind of check -> module with `make_plan` and a `CaseGrader` called `Grader`; imported where a problem needs it."""
+
+
+def _grader(problem: Problem) -> Any:
+    return importlib.import_module(_GRADERS[type(problem.check).__name__])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -149,8 +196,11 @@ def make_plan(problem: Problem, reference: str, sandbox: Sandbox, limits: Limits
         ReferenceFailed: it passes in neither mode.
         sandbox.program.SandboxError: a fault of the sandbox.
     """
+    if not isinstance(problem.check, Script):
+        plan: Plan = _grader(problem).make_plan(problem, reference, sandbox, limits)
+        return plan
     script = _compiled(problem)
-    with _session(sandbox, reference, limits, stay=True) as session:
+    with opened(sandbox, reference, limits, stay=True) as session:
         conversation = Conversation(session, None)
         judgement, held = _converse(script, problem, conversation, session)
     if judgement.verdict is Verdict.PASSED and held > 0 and not conversation.opaque:
@@ -163,7 +213,7 @@ def make_plan(problem: Problem, reference: str, sandbox: Sandbox, limits: Limits
             cpu_s=judgement.execution.cpu_s,
             write_back=conversation.wrote,
         )
-    inside, held = run_inside(reference, counted_source(problem.check), sandbox, limits)
+    inside, held = run_inside(reference, counted_source(_script(problem)), sandbox, limits)
     if inside.verdict is not Verdict.PASSED or held == 0:
         reason = inside.detail or judgement.detail or "no assertion was executed"
         raise ReferenceFailed(f"{problem.task_id}: the reference solution fails its own tests: {reason}")
@@ -178,9 +228,14 @@ def make_plan(problem: Problem, reference: str, sandbox: Sandbox, limits: Limits
     )
 
 
+def _script(problem: Problem) -> Script:
+    assert isinstance(problem.check, Script)
+    return problem.check
+
+
 def _compiled(problem: Problem) -> CompiledScript:
     try:
-        return CompiledScript(problem.check)
+        return CompiledScript(_script(problem))
     except ScriptError as error:
         raise ReferenceFailed(f"{problem.task_id}: {error}") from error
 
@@ -198,7 +253,11 @@ class Judge:
         self.plan = plan
         self.sandbox = sandbox
         self.limits = limits
-        self._script = _compiled(problem)
+        self._cases: CaseGrader | None = None
+        if isinstance(problem.check, Script):
+            self._script = _compiled(problem)
+        else:
+            self._cases = _grader(problem).Grader(problem, plan, sandbox, limits)
 
     def judge(self, program: str, *, alone: bool = False) -> Judgement:
         """The verdict on one program. A fault of the sandbox is retried on a fresh box, and is never the program's.
@@ -211,17 +270,18 @@ class Judge:
         fault = ""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                judgement = replace(self._judge_once(program, alone=alone), attempts=attempt)
-                return replace(judgement, in_doubt=not alone and self._near_limit(judgement.execution))
+                return replace(self._judge_once(program, alone=alone), attempts=attempt)
             except BoxLost as error:
                 fault = str(error)
         return Judgement(verdict=Verdict.UNJUDGED, detail=f"sandbox: {fault}", attempts=_ATTEMPTS)
 
-    def _near_limit(self, facts: Execution | None) -> bool:
-        return facts is not None and facts.ending is not Ending.CPU_LIMIT and facts.cpu_s > self.limits.cpu_s
-
     def _judge_once(self, program: str, *, alone: bool) -> Judgement:
-        limits = self.limits if alone else replace(self.limits, cpu_s=DOUBT * self.limits.cpu_s)
+        if self._cases is not None:
+            return self._cases.judge_once(program, alone=alone)
+        judgement = self._judge_script(program, allowed(self.limits, alone=alone))
+        return replace(judgement, in_doubt=not alone and near_limit(judgement.execution, self.limits))
+
+    def _judge_script(self, program: str, limits: Limits) -> Judgement:
         if self.plan.mode == IN_PROCESS:
             return self._judge_inside(program, limits)
         try:
@@ -231,18 +291,18 @@ class Judge:
 
     def _judge_split(self, program: str, limits: Limits, calls: tuple[Call, ...] | None) -> Judgement:
         watch = self.plan.write_back
-        with _session(self.sandbox, program, limits, calls or (), stay=calls is None, watch=watch) as session:
+        with opened(self.sandbox, program, limits, calls or (), stay=calls is None, watch=watch) as session:
             conversation = Conversation(session, calls, self.plan.answers, write_back=self.plan.write_back)
             judgement, held = _converse(self._script, self.problem, conversation, session)
         return _complete(judgement, held, self.plan.assertions)
 
     def _judge_inside(self, program: str, limits: Limits) -> Judgement:
-        tests = counted_source(self.problem.check)
+        tests = counted_source(_script(self.problem))
         judgement, held = run_inside(program, tests, self.sandbox, limits)
         judgement = _complete(judgement, held, self.plan.assertions)
         if judgement.verdict is not Verdict.PASSED:
             return judgement
-        for control in negative_controls(self.problem.check, random.SystemRandom()):
+        for control in negative_controls(_script(self.problem), random.SystemRandom()):
             outcome, _ = run_inside(program, control, self.sandbox, limits)
             if outcome.verdict is Verdict.PASSED and not self._is_void(control):
                 detail = "passes tests that cannot be passed, so it tampers with them"
@@ -255,8 +315,18 @@ class Judge:
         return outcome.verdict is Verdict.PASSED
 
 
+def allowed(limits: Limits, *, alone: bool) -> Limits:
+    """What a program may use, which beside others is more (see `DOUBT`)."""
+    return limits if alone else replace(limits, cpu_s=DOUBT * limits.cpu_s)
+
+
+def near_limit(facts: Execution | None, limits: Limits) -> bool:
+    """Whether a program that was allowed more than its limits needed it."""
+    return facts is not None and facts.ending is not Ending.CPU_LIMIT and facts.cpu_s > limits.cpu_s
+
+
 @contextlib.contextmanager
-def _session(
+def opened(
     sandbox: Sandbox,
     program: str,
     limits: Limits,
@@ -266,6 +336,7 @@ def _session(
     watch: bool = True,
     tests: Any = None,
 ) -> Iterator[Session]:
+    """A session with a started program, which is ended with the block."""
     session = sandbox.open(Program(source=program, tests=tests), limits, calls, stay=stay, watch=watch)
     try:
         yield session
@@ -288,17 +359,17 @@ def _converse(
     held = 0
     try:
         conversation.begin()
-        stand_ins = {name: conversation.stand_in(name) for name in problem.check.names}
-        with _deadline():
+        stand_ins = {name: conversation.stand_in(name) for name in _script(problem).names}
+        with deadline():
             held = script.run(stand_ins)
         if conversation.fault is not None:
             raise conversation.fault
         verdict, detail = Verdict.PASSED, ""
     except BaseException as error:
-        verdict, detail = _not_passed(conversation.fault or error, session, script)
+        verdict, detail = not_passed(conversation.fault or error, session, script)
     execution = session.end()
     if verdict is Verdict.PASSED:
-        verdict, detail = _within_limits(execution)
+        verdict, detail = within_limits(execution)
     return Judgement(verdict=verdict, detail=detail, execution=execution), held
 
 
@@ -306,7 +377,7 @@ def run_inside(program: str, tests: str, sandbox: Sandbox, limits: Limits) -> tu
     """Runs tests beside the program in the box; a pass is the nonce, which is sent after the last assertion."""
     nonce = secrets.token_bytes(16)
     held = 0
-    with _session(sandbox, program, limits, stay=False, tests=(tests.encode(), nonce)) as session:
+    with opened(sandbox, program, limits, stay=False, tests=(tests.encode(), nonce)) as session:
         conversation = Conversation(session, None)
         try:
             conversation.begin()
@@ -318,14 +389,14 @@ def run_inside(program: str, tests: str, sandbox: Sandbox, limits: Limits) -> tu
                 raise BrokenProtocol("the tests did not report their end")
             held = int.from_bytes(payload[16:24], "little")
         except BaseException as error:
-            verdict, detail = _not_passed(error, session, None)
+            verdict, detail = not_passed(error, session, None)
         execution = session.end()
     if verdict is Verdict.PASSED:
-        verdict, detail = _within_limits(execution)
+        verdict, detail = within_limits(execution)
     return Judgement(verdict=verdict, detail=detail, execution=execution), held
 
 
-def _not_passed(error: BaseException, session: Session, script: CompiledScript | None) -> tuple[Verdict, str]:
+def not_passed(error: BaseException, session: Session, script: CompiledScript | None = None) -> tuple[Verdict, str]:
     """The verdict where something kept the tests from their end.
 
     Raises:
@@ -334,18 +405,18 @@ def _not_passed(error: BaseException, session: Session, script: CompiledScript |
     if isinstance(error, (BoxLost, NotPlanned)):
         raise error
     if isinstance(error, ProgramEnded):
-        return _ended_early(session.end())
+        return ended_early(session.end())
     return _failed(error, script)
 
 
-def _within_limits(execution: Execution) -> tuple[Verdict, str]:
+def within_limits(execution: Execution) -> tuple[Verdict, str]:
     """A program that gave every right answer has passed, unless its clock says otherwise."""
     if execution.ending is Ending.CPU_LIMIT:
         return Verdict.TIMEOUT, f"right answers after {execution.cpu_s:.2f} s of processor time"
     return Verdict.PASSED, ""
 
 
-def _ended_early(execution: Execution) -> tuple[Verdict, str]:
+def ended_early(execution: Execution) -> tuple[Verdict, str]:
     """The verdict where the program's process ended while an answer was due."""
     match execution.ending:
         case Ending.CPU_LIMIT:
@@ -414,7 +485,7 @@ class _TestsTooSlow(BaseException):
 
 
 @contextlib.contextmanager
-def _deadline() -> Iterator[None]:
+def deadline() -> Iterator[None]:
     """Bounds the processor time of the tests. Signals reach only the main thread; elsewhere there is no bound."""
     if threading.current_thread() is not threading.main_thread():
         yield

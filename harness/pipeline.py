@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,7 +31,6 @@ from harness.worker import REFERENCE
 from sandbox.choice import open_sandbox
 from sandbox.packages import resolve
 from sandbox.program import Limits
-from tasks.catalog import load_task
 from tasks.problem import Problem, Task
 
 T = TypeVar("T")
@@ -107,12 +105,13 @@ def plan_job(config: RunConfig) -> Job:
         UsageError: as `run`.
         tasks.data.DatasetUnavailable: as `run`.
     """
-    task = load_task(config.task)
+    task = config.load_task()
     find_preset(task, config.preset)
     everything = {problem.task_id: problem for problem in task.load()}
     kept = dict(list(everything.items())[: config.limit])
     if config.model == "reference":
-        samples = [_reference_sample(problem) for problem in kept.values()]
+        samples = [_reference_sample(problem) for problem in kept.values() if problem.reference]
+        kept = {sample.task_id: kept[sample.task_id] for sample in samples}
     else:
         samples, kept = _samples_from_file(config, everything, kept)
     job = Job(config=config, task=task, problems=kept, samples={sample.key: sample for sample in samples})
@@ -121,17 +120,20 @@ def plan_job(config: RunConfig) -> Job:
 
 
 def _reference_sample(problem: Problem) -> Sample:
-    return Sample(task_id=problem.task_id, index=0, completion=problem.reference, finish_reason="stop")
+    # It completes the dataset's own prompt, whatever a preset makes of that.
+    return Sample(
+        task_id=problem.task_id, index=0, completion=problem.reference, prompt=problem.prompt, finish_reason="stop"
+    )
 
 
 def _samples_from_file(
     config: RunConfig, everything: Mapping[str, Problem], kept: dict[str, Problem]
 ) -> tuple[list[Sample], dict[str, Problem]]:
     """The samples of the problems that are kept, and those problems."""
-    from harness.samples import read_sample_file
+    from harness.samples import import_samples
 
     path = Path(config.model.removeprefix("samples:"))
-    samples = [sample for sample in read_sample_file(path, everything) if sample.task_id in kept]
+    samples = [sample for sample in import_samples(path, everything) if sample.task_id in kept]
     present = {sample.task_id for sample in samples}
     missing = [task_id for task_id in kept if task_id not in present]
     if missing and (not config.subset or not present):
@@ -250,7 +252,13 @@ def _decided(engine: Engine, batches: Iterable[Batch]) -> Iterator[Outcome]:
 
 def _program(job: Job, sample: Sample) -> str:
     problem = job.problems[sample.task_id]
-    return job.task.source(problem, sample.completion, is_program=sample.is_program, prompt=sample.prompt)
+    return job.task.source(
+        problem,
+        sample.completion,
+        is_program=sample.is_program,
+        prompt=sample.prompt,
+        preset=find_preset(job.task, job.config.preset),
+    )
 
 
 def _digests(job: Job) -> dict[Key, str]:
@@ -281,7 +289,7 @@ def _batches(job: Job, plans: Mapping[str, grade.Plan], work: Sequence[tuple[Key
             "task_id": task_id,
             "problem": problem.to_json(),
             "plan": plan.to_json(),
-            "limits": asdict(job.config.limits_for(plan.cpu_s)),
+            "limits": asdict(job.config.limits_for(plan.cpu_s, job.task.least_cpu_s)),
         }
         patience_s = _PATIENCE * shared["limits"]["wall_s"]
         for start in range(0, len(parts), BATCH):
@@ -403,14 +411,18 @@ def _read(reader: Callable[[Path], dict[Key, T]], out: Path) -> dict[Key, T]:
         raise UsageError(str(error)) from error
 
 
-def file_digest(path: Path) -> str:
-    """sha256 of a file.
+def export_run(run: Path, format: str, path: Path) -> int:
+    """Writes the samples of a run in another project's format; how many there are.
 
     Raises:
-        UsageError: it cannot be read.
+        UsageError: there is no run, or the format cannot hold its samples.
+        OSError: the file cannot be written.
     """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    from harness.export import export
+
+    config = RunConfig.from_json(read_run(run)["config"])
+    task = config.load_task()
+    samples = _read(read_samples, run)
+    problems = {problem.task_id: problem for problem in task.load()}
+    job = Job(config=config, task=task, problems=problems, samples=samples)
+    return export(samples.values(), problems, format, path, program=lambda sample: _program(job, sample))

@@ -127,6 +127,10 @@ class Grade:
     """One line for a person: which exception, which limit."""
     attempts: int = 1
     """Executions that were needed; more than 1 after an infrastructure fault or a re-run near a limit."""
+    tests: str = ""
+    """One letter for each test, where a benchmark counts them one by one (see `harness.outcomes`)."""
+    base: Verdict | None = None
+    """The verdict by the base cases alone, where a benchmark has further ones."""
 
     @property
     def passed(self) -> bool:
@@ -150,6 +154,8 @@ class Grade:
             "memory_bytes": self.memory_bytes,
             "detail": self.detail,
             "attempts": self.attempts,
+            **({"tests": self.tests} if self.tests else {}),
+            **({"base": self.base.value} if self.base is not None else {}),
         }
 
     @classmethod
@@ -170,6 +176,8 @@ class Grade:
             memory_bytes=optional_field(row, "memory_bytes", int, 0),
             detail=optional_field(row, "detail", str, ""),
             attempts=optional_field(row, "attempts", int, 1),
+            tests=optional_field(row, "tests", str, ""),
+            base=_verdict_field(row, "base") if row.get("base") is not None else None,
         )
 
 
@@ -371,12 +379,12 @@ def _index_field(row: Mapping[str, Any]) -> int:
     return index
 
 
-def _verdict_field(row: Mapping[str, Any]) -> Verdict:
-    name = required_field(row, "verdict", str)
+def _verdict_field(row: Mapping[str, Any], field: str = "verdict") -> Verdict:
+    name = required_field(row, field, str)
     try:
         return Verdict(name)
     except ValueError:
-        raise ValueError(f"the field `verdict` is {name!r}; accepted are {', '.join(Verdict)}") from None
+        raise ValueError(f"the field `{field}` is {name!r}; accepted are {', '.join(Verdict)}") from None
 
 
 def _names(row: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.config import RunConfig, UsageError
+from tasks.catalog import TASKS, load_task
 
 PREFIX = "HARNESS_"
 _NOT_CHOICES = frozenset({"HARNESS_REALDATA", "HARNESS_DATA_DIR", "HARNESS_DOCKER_RUNTIME"})
@@ -40,9 +41,38 @@ def byte_count(text: str) -> int:
     return int(number * (1 << unit))
 
 
+def yes_or_no(text: str) -> bool:
+    """`"true"` or `"false"`, in any case, or 1 or 0.
+
+    Raises:
+        ValueError: neither.
+    """
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if text.lower() not in known:
+        raise ValueError(f"{text!r} is neither true nor false")
+    return known[text.lower()]
+
+
+def named_paths(text: str) -> tuple[tuple[str, str], ...]:
+    """`"mbpp=a.jsonl,apps=b.jsonl"` as pairs of name and path.
+
+    Raises:
+        ValueError: a part has no name or no path.
+    """
+    pairs = []
+    for part in filter(None, text.split(",")):
+        name, equals, path = part.partition("=")
+        if not (name and equals and path):
+            raise ValueError(f"{part!r} is not NAME=PATH")
+        pairs.append((name, path))
+    return tuple(pairs)
+
+
 CONVERTERS: dict[str, Callable[[str], Any]] = {
     "limit": int,
     "ks": whole_numbers,
+    "challenge": yes_or_no,
+    "data": named_paths,
     "workers": int,
     "cpu_s": float,
     "cpu_factor": float,
@@ -50,7 +80,7 @@ CONVERTERS: dict[str, Callable[[str], Any]] = {
 }
 """From text to the value of a choice; text stays text where nothing is said."""
 
-CHOICES = frozenset({"task", "preset", "model", "packages", "engine", "sandbox", *CONVERTERS})
+CHOICES = frozenset({"task", "preset", "split", "checker", "model", "packages", "engine", "sandbox", *CONVERTERS})
 
 
 def resolve(typed: Mapping[str, Any], environment: Mapping[str, str], toml_path: str | None) -> RunConfig:
@@ -66,7 +96,15 @@ def resolve(typed: Mapping[str, Any], environment: Mapping[str, str], toml_path:
     """
     defaults = {"workers": os.cpu_count() or 1}
     chosen = {**defaults, **_from_toml(toml_path), **_from_environment(environment), **typed}
-    return RunConfig(**chosen)
+    return RunConfig(**{**_of_the_task(RunConfig(**chosen)), **chosen})
+
+
+def _of_the_task(config: RunConfig) -> dict[str, Any]:
+    """Choices that depend on the task where nobody has made them."""
+    if config.task not in TASKS:
+        return {}  # an error whose message is somebody else's
+    task = load_task(config.task)
+    return {"preset": task.presets[0].name, "packages": task.packages}
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -274,7 +274,7 @@ def _task(program: Program, calls: Sequence[Call], stay: bool, watch: bool, pyth
     return wire.CALLS, (list(calls), stay, watch)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=1024)
 def _compiled(tests: bytes, python: str) -> tuple[bytes, bool]:
     """Tests as code where the box has this very interpreter, else as source; and which it is.
 

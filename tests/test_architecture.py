@@ -17,7 +17,7 @@ FILES = sorted(path for package in PACKAGES for path in (REPOSITORY / package).r
 HEAVY = {"torch", "datasets", "numpy", "scipy", "matplotlib", "jinja2", "docker", "ray", "transformers", "vllm"}
 HOMELESS = {"utils", "util", "common", "base", "registry", "helpers", "misc"}
 
-FOREIGN = {"tasks": {"datasets"}, "sandbox": {"numpy", "docker"}}
+FOREIGN = {"tasks": {"datasets", "huggingface_hub", "pyarrow"}, "sandbox": {"numpy", "docker"}}
 """What a package that otherwise uses the standard library alone may import inside a function."""
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
 from typing import Any
 
+from harness.comparison import CHECKERS
+from harness.outcomes import Outcomes
 from harness.records import Grade, Verdict
 from harness.stats import Counts, benchmark_interval, pass_at_k, problems_interval
 
@@ -40,10 +44,24 @@ def build_results(
     """
     _check_ks(ks, expected)
     grades = list(grades)
+    tasks = {task_name: _task(grades, expected, ks)}
+    if any(grade.base is not None for grade in grades):
+        tasks[f"{task_name} (base)"] = _task([_by_base(grade) for grade in grades], expected, ks)
+    complete = all(task["complete"] for task in tasks.values())
+    return {"schema": SCHEMA, "protocol": dict(protocol), "complete": complete, "tasks": tasks}
+
+
+def _by_base(grade: Grade) -> Grade:
+    """The same sample as if there were the base cases alone."""
+    return grade if grade.base is None else replace(grade, verdict=grade.base)
+
+
+def _task(grades: Sequence[Grade], expected: Mapping[str, int], ks: Sequence[int]) -> dict[str, Any]:
     counts = Counts.from_grades(grades, expected)
     verdicts = Counter(grade.verdict for grade in grades)
     modes = Counter(grade.mode for grade in grades)
-    task = {
+    tests = _tests(grades)
+    return {
         "problems": len(counts.task_id),
         "samples": int(counts.expected.sum()),
         "unjudged": counts.num_unjudged,
@@ -52,8 +70,52 @@ def build_results(
         "verdicts": {verdict.value: verdicts[verdict] for verdict in Verdict},
         "modes": dict(sorted(modes.items())),
         "pass_at_k": {str(k): _score(counts, k) for k in sorted(set(ks))},
+        **({"tests": tests} if tests else {}),
     }
-    return {"schema": SCHEMA, "protocol": dict(protocol), "complete": counts.complete, "tasks": {task_name: task}}
+
+
+def _tests(grades: Sequence[Grade]) -> dict[str, Any]:
+    """What single tests say, where a benchmark counts them: both checkers' scores, and where the two disagree.
+
+    `strict_accuracy` is the share of samples that pass every test, `test_case_average` the mean over problems of the
+    share of tests that pass, each the mean over the problem's samples; None where some test was not run.
+    """
+    by_problem: dict[str, list[Outcomes]] = {}
+    disagreements = []
+    for grade in grades:
+        if grade.tests:
+            outcomes = Outcomes(letters=grade.tests)
+            by_problem.setdefault(grade.task_id, []).append(outcomes)
+            if outcomes.disagreeing:
+                disagreements.append(
+                    {"task_id": grade.task_id, "index": grade.index, "tests": list(outcomes.disagreeing)}
+                )
+    if sum(map(len, by_problem.values())) < sum(grade.verdict is not Verdict.UNJUDGED for grade in grades):
+        return {}  # a task with checks of other kinds too, whose tests are not counted
+    if not by_problem:
+        return {}
+    return {
+        "strict_accuracy": {name: _over_problems(by_problem, _passes, name) for name in CHECKERS},
+        "test_case_average": {name: _over_problems(by_problem, Outcomes.average, name) for name in CHECKERS},
+        "disagreements": disagreements,
+    }
+
+
+def _passes(outcomes: Outcomes, checker: str) -> float:
+    return float(outcomes.passed(checker))
+
+
+def _over_problems(
+    by_problem: Mapping[str, Sequence[Outcomes]], score: Callable[[Outcomes, str], float | None], checker: str
+) -> float | None:
+    means = []
+    for samples in by_problem.values():
+        values = [score(outcomes, checker) for outcomes in samples]
+        known = [value for value in values if value is not None]
+        if len(known) < len(values):
+            return None
+        means.append(fmean(known))
+    return fmean(means)
 
 
 def _score(counts: Counts, k: int) -> dict[str, Any]:

@@ -29,6 +29,7 @@ def render_summary(run: Mapping[str, Any], results: Mapping[str, Any]) -> str:
         *(_incomplete(name, task) for name, task in tasks.items() if not task["complete"]),
         _scores(tasks),
         LEGEND,
+        *_tests(tasks),
         _verdicts(tasks),
         _modes(tasks),
         _covers(run, results["protocol"]),
@@ -71,6 +72,26 @@ def _range_of_n(score: Mapping[str, Any]) -> str:
     return str(smallest) if smallest == largest else f"{smallest} to {largest}"
 
 
+def _tests(tasks: Mapping[str, Any]) -> list[str]:
+    """Scores by single tests, and how many samples the checkers disagree on; nothing where none are counted."""
+    scores = ("strict_accuracy", "test_case_average")
+    rows = [
+        (name, checker, *(_percent(task["tests"][score][checker]) for score in scores))
+        for name, task in tasks.items()
+        if "tests" in task
+        for checker in task["tests"]["strict_accuracy"]
+    ]
+    if not rows:
+        return []
+    count = sum(len(task["tests"]["disagreements"]) for task in tasks.values() if "tests" in task)
+    note = f"The checkers disagree on tests of {count} samples; results.json lists them under `disagreements`."
+    return [_table(("task", "checker", "strict accuracy", "test-case average"), rows), note]
+
+
+def _percent(share: float | None) -> str:
+    return "not known: some tests were not run" if share is None else f"{100 * share:.2f} %"
+
+
 def _verdicts(tasks: Mapping[str, Any]) -> str:
     names = list(next(iter(tasks.values()))["verdicts"])
     rows = ((name, *(task["verdicts"][verdict] for verdict in names), task["missing"]) for name, task in tasks.items())
@@ -87,6 +108,8 @@ def _covers(run: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:
     data = protocol.get("data") or {NOT_RECORDED: NOT_RECORDED}
     rows = [
         ("protocol", protocol.get("hash", NOT_RECORDED)),
+        ("preset", (protocol.get("preset") or {}).get("name", NOT_RECORDED)),
+        *((f"problems {reason}, left out", count) for reason, count in (protocol.get("excluded") or {}).items()),
         *(("data sha256", digest if name == NOT_RECORDED else f"{name}: {digest}") for name, digest in data.items()),
         ("sandbox layers", ", ".join(map(str, layers))),
         ("packages", run.get("packages", NOT_RECORDED)),

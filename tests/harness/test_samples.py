@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import tempfile
@@ -18,8 +19,10 @@ from harness.samples import (
     SampleFileError,
     detect_format,
     import_codet,
+    import_samples,
     looks_like_program,
     read_sample_file,
+    samples_digest,
     write_samples,
 )
 from tasks.problem import Problem, Script
@@ -103,6 +106,12 @@ def test_a_solution_is_a_whole_program_and_wins_over_the_completion(path: Path) 
 def test_a_row_that_says_what_it_is_is_believed(path: Path, completion: str, is_program: bool) -> None:
     [sample] = read(path, {**ROW, "completion": completion, "is_program": is_program})
     assert sample.is_program is is_program
+
+
+@pytest.mark.parametrize("is_program", [True, False])
+def test_a_solution_that_says_what_it_is_is_believed(path: Path, is_program: bool) -> None:
+    [sample] = read(path, {"task_id": "HumanEval/0", "solution": PROGRAM, "is_program": is_program, "prompt": ""})
+    assert (sample.completion, sample.is_program, sample.prompt) == (PROGRAM, is_program, "")
 
 
 def test_programs_and_completions_may_share_a_file(path: Path) -> None:
@@ -438,3 +447,318 @@ def test_codets_samples_are_recognised_and_survive_a_rewrite(tmp_path: Path) -> 
     samples = import_codet(CODET_SAMPLES, problems, problems_path=CODET_PROBLEMS)
     write_samples(tmp_path / "codet.jsonl.gz", samples)
     assert read_sample_file(tmp_path / "codet.jsonl.gz", problems) == samples
+
+
+# bigcode
+
+
+@pytest.fixture
+def generations(tmp_path: Path) -> Path:
+    return tmp_path / "generations.json"
+
+
+def write_json(path: Path, value: Any) -> Path:
+    path.write_text(json.dumps(value))
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(SampleFileError) as caught:
+        import_samples(path, PROBLEMS)
+    message = str(caught.value)
+    assert "\n  accepted: " in message
+    assert "\n  next: " in message
+    return message
+
+
+def test_bigcodes_lists_are_those_of_the_problems_in_their_order(generations: Path) -> None:
+    write_json(generations, [["a", "b"], ["c"], ["d"], ["e"]])
+    assert import_samples(generations, PROBLEMS) == [
+        Sample(task_id="HumanEval/0", index=0, completion="a", prompt=""),
+        Sample(task_id="HumanEval/0", index=1, completion="b", prompt=""),
+        Sample(task_id="HumanEval/1", index=0, completion="c", prompt=""),
+        Sample(task_id="HumanEval/12", index=0, completion="d", prompt=""),
+        Sample(task_id="HumanEval/13", index=0, completion="e", prompt=""),
+    ]
+
+
+@pytest.mark.parametrize("num_lists", [1, 3, 5])
+def test_as_many_lists_as_problems_are_wanted(generations: Path, num_lists: int) -> None:
+    message = refusal(write_json(generations, [["x"]] * num_lists))
+    assert f"{generations}: {num_lists} lists of programs, where the task has 4 problems" in message
+
+
+@pytest.mark.parametrize("wrong", [[], "x", [1], [None], {"a": "x"}])
+def test_a_list_that_holds_no_programs_is_named(generations: Path, wrong: Any) -> None:
+    message = refusal(write_json(generations, [["x"], ["x"], wrong, ["x"]]))
+    assert f"{generations}, list 2 (HumanEval/12): this is no list of texts, or an empty one" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"[]", "an empty list"),
+        (b"[1]", "a list whose first entry is '1'"),
+        (b'["x"]', "a list whose first entry is 'x'"),
+        (b'[["x"],\n["y"]', "line 2: broken JSON"),
+        (b'[["x"],\n["\xff"]]', "line 2: byte 0xff is not UTF-8"),
+        (b"[" * 100_000, "beyond our limits"),
+        (b'[{"question_id": 1}]', "whose first entry is"),
+    ],
+)
+def test_a_list_in_no_known_format_is_refused(generations: Path, content: bytes, what: str) -> None:
+    generations.write_bytes(content)
+    assert what in refusal(generations)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_list_may_be_gzipped_and_spread_over_lines(generations: Path, pack: Any) -> None:
+    generations.write_bytes(pack(b"\n\n" + json.dumps([["x"]] * 4, indent=4).encode()))
+    assert [sample.completion for sample in import_samples(generations, PROBLEMS)] == ["x"] * 4
+
+
+# LiveCodeBench
+
+
+def test_livecodebench_entries_name_their_problem(generations: Path) -> None:
+    entries = [
+        {"question_id": "HumanEval/1", "code_list": ["a", "b"]},
+        {"question_id": "HumanEval/0", "code_list": ["c"]},
+    ]
+    assert import_samples(write_json(generations, entries), PROBLEMS) == [
+        Sample(task_id="HumanEval/1", index=0, completion="a", is_program=True),
+        Sample(task_id="HumanEval/1", index=1, completion="b", is_program=True),
+        Sample(task_id="HumanEval/0", index=0, completion="c", is_program=True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "what"),
+    [
+        ({"question_id": "humaneval/1", "code_list": ["x"]}, "did you mean 'HumanEval/1'?"),
+        ({"question_id": 1, "code_list": ["x"]}, "the field `question_id` is 1"),
+        ({"code_list": ["x"]}, "the field `question_id` is missing"),
+        ({"question_id": "HumanEval/1"}, "the field `code_list` is missing"),
+        ({"question_id": "HumanEval/1", "code_list": []}, "no list of texts, or an empty one"),
+        ({"question_id": "HumanEval/1", "code_list": [1]}, "no list of texts, or an empty one"),
+        ({"question_id": "HumanEval/0", "code_list": ["x"]}, "which entry 0 has already"),
+        ([], "this is list and no object"),
+    ],
+)
+def test_a_livecodebench_entry_that_is_not_understood_is_named(generations: Path, entry: Any, what: str) -> None:
+    message = refusal(write_json(generations, [{"question_id": "HumanEval/0", "code_list": ["x"]}, entry]))
+    assert f"{generations}, entry 1: " in message
+    assert what in message
+
+
+# lm-eval
+
+
+def lm_eval_row(task_id: Any, resps: Any, filtered: Any = None, **fields: Any) -> dict[str, Any]:
+    """A row as `--log_samples` writes it, without what we do not look at."""
+    doc = {
+        "task_id": task_id,
+        "prompt": "def add(a, b):\n",
+        "entry_point": "add",
+        "test": "...",
+        "canonical_solution": "...",
+    }
+    row = {"doc_id": 0, "doc": doc, "target": "...", "arguments": {"gen_args_0": {"arg_0": "def add(a, b):\n"}}}
+    return {**row, "resps": resps, **({} if filtered is None else {"filtered_resps": filtered}), **fields}
+
+
+def test_what_lm_eval_judged_stands_as_it_is(path: Path) -> None:
+    texts = ["    return 1\n", "    return 2\n"]
+    programs = ["def add(a, b):\n" + text for text in texts]
+    write_rows(path, lm_eval_row("HumanEval/0", [texts], [programs], filter="create_test"))
+    assert import_samples(path, PROBLEMS) == [
+        Sample(task_id="HumanEval/0", index=index, completion=program, prompt="")
+        for index, program in enumerate(programs)
+    ]
+
+
+def test_what_lm_eval_did_not_filter_goes_on_from_the_prompt(path: Path) -> None:
+    write_rows(
+        path,
+        lm_eval_row("HumanEval/0", [["    return 1\n"]]),
+        lm_eval_row("HumanEval/1", [["def mul(a, b): pass"]], ["    return 2\n"]),
+    )
+    assert import_samples(path, PROBLEMS) == [
+        Sample(task_id="HumanEval/0", index=0, completion="    return 1\n"),
+        Sample(task_id="HumanEval/1", index=0, completion="    return 2\n"),
+    ]
+
+
+def test_what_lm_eval_judged_without_a_prompt_of_the_row_is_a_program(path: Path) -> None:
+    row = lm_eval_row(12, [["x"]], ["def other():\n    pass\n"])
+    del row["doc"]["prompt"]
+    assert import_samples(write_rows(path, row), PROBLEMS) == [
+        Sample(task_id="HumanEval/12", index=0, completion="def other():\n    pass\n", prompt="")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [
+        (lm_eval_row("HumanEval/99", [["x"]]), "the task has no problem 'HumanEval/99'"),
+        (lm_eval_row(99, [["x"]]), "the task has no problem '99'"),
+        (lm_eval_row(None, [["x"]]), "the field `task_id` is null"),
+        ({"doc": {}, "resps": [["x"]]}, "the field `task_id` is missing"),
+        ({"doc": "x", "resps": [["x"]]}, "the field `doc` is 'x'"),
+        (lm_eval_row("HumanEval/1", []), "no list of texts, or an empty one"),
+        (lm_eval_row("HumanEval/1", [[["x"]]]), "no list of texts, or an empty one"),
+        (lm_eval_row("HumanEval/1", [[-1.5, False]]), "no list of texts, or an empty one"),
+        (lm_eval_row("HumanEval/1", "x"), "the field `resps` is 'x'"),
+        (lm_eval_row("HumanEval/0", [["x"]]), "a second row for 'HumanEval/0'"),
+    ],
+)
+def test_an_lm_eval_row_that_is_not_understood_is_named(path: Path, row: dict[str, Any], what: str) -> None:
+    message = refusal(write_rows(path, lm_eval_row("HumanEval/0", [["x"]]), row))
+    assert f"{path}, line 2: " in message
+    assert what in message
+
+
+def test_of_several_filters_of_lm_eval_one_must_be_chosen(path: Path) -> None:
+    rows = [lm_eval_row("HumanEval/0", [["x"]], ["x"], filter=name) for name in ("strict", "flexible")]
+    assert "2 filters: strict, flexible" in refusal(write_rows(path, *rows))
+
+
+# EvalPlus' folders
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_programs(
+        tmp_path / "samples", {"HumanEval_0/0.py": "a", "HumanEval_0/10.py": "c", "HumanEval_0/9.py": "b"}
+    )
+
+
+def write_programs(folder: Path, programs: dict[str, str]) -> Path:
+    for name, text in programs.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(text.encode())
+    return folder
+
+
+def test_a_folder_of_evalplus_has_a_program_per_file(folder: Path) -> None:
+    write_programs(folder, {"HumanEval_13/0.py": "d\r\n", "HumanEval_1/0.py": "\u00e9"})
+    assert import_samples(folder, PROBLEMS) == [
+        Sample(task_id=task_id, index=index, completion=text, is_program=True)
+        for task_id, index, text in [
+            ("HumanEval/0", 0, "a"),
+            ("HumanEval/0", 9, "b"),
+            ("HumanEval/0", 10, "c"),
+            ("HumanEval/1", 0, "\u00e9"),
+            ("HumanEval/13", 0, "d\r\n"),
+        ]
+    ]
+
+
+def test_a_solution_in_a_folder_and_in_a_row_are_the_same_sample(folder: Path, path: Path) -> None:
+    rows = [
+        {"task_id": "HumanEval/0", "solution": text, "index": index} for index, text in [(0, "a"), (9, "b"), (10, "c")]
+    ]
+    assert import_samples(folder, PROBLEMS) == import_samples(write_rows(path, *rows), PROBLEMS)
+
+
+def test_what_evalplus_leaves_beside_the_folders_is_no_sample(folder: Path) -> None:
+    before = import_samples(folder, PROBLEMS)
+    write_programs(
+        folder, {"eval_results.json": "{}", ".cache/x": "", "HumanEval_0/__pycache__/0.pyc": "", "HumanEval_0/.x": ""}
+    )
+    assert import_samples(folder, PROBLEMS) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("HumanEval_99/0.py", "HumanEval_99: the task has no problem 'HumanEval_99' (1 of 2 folders"),
+        ("humaneval_1/0.py", "did you mean 'HumanEval_1'?"),
+        ("HumanEval_1/first.py", "HumanEval_1/first.py: no numbered program"),
+        ("HumanEval_1/0.txt", "HumanEval_1/0.txt: no numbered program"),
+        ("HumanEval_1/0.py/x", "HumanEval_1/0.py: no numbered program"),
+        ("HumanEval_1/.hidden", "HumanEval_1: a folder without programs"),
+        (
+            "HumanEval_0/00.py",
+            "HumanEval_0/00.py: a second sample 0 of 'HumanEval/0', which HumanEval_0/0.py has already",
+        ),
+    ],
+)
+def test_what_is_no_program_in_a_folder_is_named(folder: Path, name: str, what: str) -> None:
+    assert what in refusal(write_programs(folder, {name: "x"}))
+
+
+def test_a_folder_of_another_kind_is_refused(tmp_path: Path) -> None:
+    assert f"{tmp_path}: a folder without folders in it" in refusal(tmp_path)
+
+
+def test_a_program_that_is_not_utf8_is_named(folder: Path) -> None:
+    (folder / "HumanEval_0/0.py").write_bytes(b"x\xff")
+    assert "HumanEval_0/0.py: byte 2 is not UTF-8" in refusal(folder)
+
+
+# Any format
+
+
+FORMATS: dict[str, list[Any] | dict[str, Any]] = {
+    "human-eval": ROW,
+    "codet": codet_row("def add(a, b):\n", "x"),
+    "lm-eval": lm_eval_row("HumanEval/0", [["x"]]),
+    "bigcode": [["x"]] * 4,
+    "livecodebench": [{"question_id": "HumanEval/0", "code_list": ["x"]}],
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_the_format_is_seen_in_the_content_whatever_the_name(tmp_path: Path, name: str, pack: Any) -> None:
+    path = tmp_path / "anything"
+    path.write_bytes(pack(json.dumps(FORMATS[name]).encode()))
+    assert detect_format(path) == name
+    assert import_samples(path, PROBLEMS)[0].task_id == "HumanEval/0"
+
+
+def test_a_row_in_no_known_format_lists_all_that_are_known(path: Path) -> None:
+    message = refusal(write_rows(path, {"question_id": 1, "code_list": []}))
+    for known in ("human-eval", "EvalPlus", "CodeT", "lm-eval", "bigcode", "LiveCodeBench", "HumanEval_0/0.py"):
+        assert known in message
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", gzip.compress(b""), b"\xff\xfe", b"{}", b"null", b"1"])
+def test_what_is_in_no_format_is_refused(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    assert str(path) in refusal(path)
+
+
+def test_what_does_not_exist_is_refused(path: Path) -> None:
+    assert "there is no such file" in refusal(path)
+    with pytest.raises(SampleFileError, match="cannot be read"):
+        samples_digest(path)
+
+
+def test_the_digest_of_a_file_is_that_of_its_bytes(path: Path) -> None:
+    write_rows(path, ROW)
+    assert samples_digest(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("name", ["HumanEval_0/0.py", "HumanEval_1/0.py"])
+def test_the_digest_of_a_folder_changes_with_every_program(folder: Path, name: str) -> None:
+    before = samples_digest(folder)
+    write_programs(folder, {"eval_results.json": "{}"})
+    assert samples_digest(folder) == before
+    write_programs(folder, {name: "changed"})
+    assert samples_digest(folder) != before
+
+
+def test_the_digest_of_a_folder_changes_with_its_names(folder: Path) -> None:
+    before = samples_digest(folder)
+    (folder / "HumanEval_0").rename(folder / "HumanEval_1")
+    assert samples_digest(folder) != before
+
+
+@pytest.mark.realdata
+@needs_codet
+def test_codets_samples_are_imported_without_being_told_what_they_are() -> None:
+    problems = humaneval()
+    expected = import_codet(CODET_SAMPLES, problems, problems_path=CODET_PROBLEMS)
+    assert import_samples(CODET_SAMPLES, problems, problems_path=CODET_PROBLEMS) == expected

@@ -68,6 +68,10 @@ VALUES: dict[str, tuple[Any, str, str]] = {
     "workers": (3, "3", "3"),
     "engine": ("serial", "serial", '"serial"'),
     "sandbox": ("local", "local", '"local"'),
+    "split": ("train", "train", '"train"'),
+    "checker": ("official", "official", '"official"'),
+    "challenge": (True, "true", "true"),
+    "data": ((("mbpp", "a.jsonl"), ("apps", "b")), "mbpp=a.jsonl,apps=b", '["mbpp=a.jsonl", "apps=b"]'),
 }
 
 
@@ -118,7 +122,7 @@ def test_variables_that_are_no_choice_are_left_alone(name: str) -> None:
     [
         ("HARNESS_WORKER", "unknown choice HARNESS_WORKER; did you mean HARNESS_WORKERS"),
         ("HARNESS_MODEL_DIGEST", "unknown choice HARNESS_MODEL_DIGEST"),
-        ("HARNESS_XYZZY", "unknown choice HARNESS_XYZZY; accepted: HARNESS_CPU_FACTOR, "),
+        ("HARNESS_XYZZY", "unknown choice HARNESS_XYZZY; accepted: HARNESS_CHALLENGE, "),
     ],
 )
 def test_an_unknown_variable_of_ours_is_an_error(variable: str, said: str) -> None:

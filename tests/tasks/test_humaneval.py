@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.humaneval import PUBLISHED_SHA256, HumanEval, preamble
-from tasks.problem import Problem
+from tasks.problem import Preset, Problem
 
 WITH_HELPERS = {
     "HumanEval/10": "is_palindrome",
@@ -128,3 +128,100 @@ def test_the_tests_are_started_on_the_function_asked_for() -> None:
 
 def test_loading_twice_gives_the_same_problems() -> None:
     assert HumanEval().load() == PROBLEMS
+
+
+# Presets
+
+PRESETS = {preset.name: preset for preset in HumanEval.presets}
+CODEX = PRESETS["codex"]
+presets = st.sampled_from(list(PRESETS.values()))
+
+
+def prompt_of(problem: Problem, name: str) -> str:
+    return HumanEval().prompt(problem, PRESETS[name])
+
+
+def test_the_presets_have_the_stops_of_those_they_are_named_for() -> None:
+    codex = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
+    assert {name: preset.stops for name, preset in PRESETS.items()} == {
+        "codex": codex,
+        "codex-restored": codex,
+        "bigcode-strip": (*codex, "\n@", "\n```", "<file_sep>"),
+        "evalplus": (
+            *("<|endoftext|>", "<|endofmask|>", "</s>", "\nif __name__", "\ndef main(", "\nprint("),
+            *("\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert "),
+        ),
+        "chat": (),
+    }
+
+
+def test_each_preset_has_its_prompt() -> None:
+    for problem in PROBLEMS:
+        assert prompt_of(problem, "codex") == prompt_of(problem, "codex-restored") == problem.prompt
+        assert prompt_of(problem, "bigcode-strip") == problem.prompt.strip()
+        assert prompt_of(problem, "evalplus") == problem.prompt.strip() + "\n"
+        assert f"```python\n{problem.prompt}```\n" in prompt_of(problem, "chat")
+
+
+@given(problems, st.text(), st.booleans(), st.none() | st.text())
+def test_under_the_default_preset_everything_is_as_without_one(
+    problem: Problem, text: str, is_program: bool, prompt: str | None
+) -> None:
+    named = source(problem, text, is_program=is_program, prompt=prompt, preset=CODEX)
+    assert named == source(problem, text, is_program=is_program, prompt=prompt)
+
+
+@given(problems, st.text(), st.sampled_from(["codex", "bigcode-strip", "evalplus"]))
+def test_a_completion_is_judged_after_the_prompt_that_it_completes(problem: Problem, text: str, name: str) -> None:
+    assert source(problem, text, preset=PRESETS[name]) == prompt_of(problem, name) + text
+
+
+@given(problems, st.text(), presets)
+def test_a_prompt_that_says_what_the_preset_says_changes_nothing(problem: Problem, text: str, preset: Preset) -> None:
+    prompt = HumanEval().prompt(problem, preset)
+    assert source(problem, text, prompt=prompt, preset=preset) == source(problem, text, preset=preset)
+
+
+@given(problems, st.text(), presets)
+def test_a_sample_with_the_empty_prompt_is_the_program_under_every_preset(
+    problem: Problem, text: str, preset: Preset
+) -> None:
+    assert source(problem, text, prompt="", preset=preset) == text
+
+
+@given(problems, st.sampled_from(["codex", "codex-restored", "bigcode-strip", "evalplus"]))
+def test_a_whole_program_is_the_same_under_every_preset_for_completions(problem: Problem, name: str) -> None:
+    program = f"def {problem.entry_point}():\n    return 1\n"
+    assert source(problem, program, is_program=True, preset=PRESETS[name]) == preamble(problem) + program
+
+
+def test_a_lost_space_comes_back_under_one_preset_alone() -> None:
+    problem = BY_ID["HumanEval/0"]
+    lost = problem.reference[1:]
+    assert source(problem, lost, preset=PRESETS["codex-restored"]) == problem.prompt + problem.reference
+    for name in ("codex", "evalplus", "bigcode-strip"):
+        assert source(problem, lost, preset=PRESETS[name]).endswith(prompt_of(problem, name) + lost)
+
+
+def test_of_an_answer_in_a_chat_the_code_is_judged_after_the_preamble() -> None:
+    for problem in PROBLEMS:
+        code = problem.prompt[len(preamble(problem)) :] + problem.reference
+        answer = f"Here is the function:\n\n```python\n{code}```\nIt does what you ask for.\n"
+        for is_program in (True, False):
+            assert source(problem, answer, is_program=is_program, preset=PRESETS["chat"]) == preamble(problem) + code
+
+
+def test_a_chat_answer_that_is_only_the_body_is_judged_after_the_prompt() -> None:
+    for problem in PROBLEMS:
+        for answer in (problem.reference, f"```python\n{problem.reference}```\n"):
+            assert source(problem, answer, preset=PRESETS["chat"]) == problem.prompt + problem.reference
+
+
+def test_a_chat_answer_may_repeat_the_whole_prompt() -> None:
+    for problem in PROBLEMS:
+        answer = f"```\n{problem.prompt}{problem.reference}```"
+        program = source(problem, answer, preset=PRESETS["chat"])
+        assert program == preamble(problem) + problem.prompt + problem.reference
+        namespace: dict[str, Any] = {}
+        exec(program, namespace)
+        assert callable(namespace[problem.entry_point])
