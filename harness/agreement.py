@@ -35,6 +35,9 @@ SAMPLES = 500
 HEAVY_S = 0.5
 """Where a reference works longer than this, what is measured is the reference, whoever runs it."""
 
+_SPARE = 5
+"""One sample in so many is drawn besides, in place of those of problems that are left out."""
+
 _REFERENCES = 3
 """One sample in so many is the reference itself, the others are mutants of it."""
 
@@ -91,7 +94,7 @@ def compare(
     walls: str = "auto",
     packages: str = "stdlib",
     python: str = sys.executable,
-    heavy: bool = True,
+    heavy: bool = False,
 ) -> Agreement:
     """Judges references and mutants of both benchmarks here, then with EvalPlus.
 
@@ -103,21 +106,23 @@ def compare(
         walls: as `--sandbox`.
         packages: as `--packages`.
         python: an interpreter that has `evalplus`.
-        heavy: whether problems take part whose reference works for more than `HEAVY_S`.
+        heavy: whether problems take part whose reference works for more than `HEAVY_S`. On these both sides spend their
+            time in the same computation, however they go about the rest.
 
     Raises:
         tasks.data.DatasetUnavailable: the data of one of the benchmarks cannot be had.
         RuntimeError: EvalPlus did not end well.
     """
     load = os.getloadavg()[0]
-    samples = draw(overrides, num_samples=num_samples, seed=seed)
+    samples = draw(overrides, num_samples=num_samples + num_samples // _SPARE * (not heavy), seed=seed)
     engine = LocalEngine(WORKER, {"sandbox": walls, "packages": packages}, slots=workers)
     try:
         started = time.perf_counter()
         plans = _plans(engine, samples)
         references_s = time.perf_counter() - started
         if not heavy:
-            samples = [sample for sample in samples if plans[sample.problem.task_id].cpu_s <= HEAVY_S]
+            light = [sample for sample in samples if plans[sample.problem.task_id].cpu_s <= HEAVY_S]
+            samples = _halves(light, num_samples // 2)
         started = time.perf_counter()
         ours = _judged(engine, samples, plans)
         ours_s = time.perf_counter() - started
@@ -156,6 +161,15 @@ def draw(overrides: Mapping[str, str] | None, *, num_samples: int, seed: int) ->
             program = mutate(reference, rng) if number % _REFERENCES else reference
             samples.append(Sample(problem=problem, task=task, program=program))
     return samples
+
+
+def _halves(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """So many samples of each benchmark, at equal distances."""
+    kept = []
+    for name in dict.fromkeys(sample.task.name for sample in samples):
+        half = [sample for sample in samples if sample.task.name == name]
+        kept += [half[place * len(half) // count] for place in range(min(count, len(half)))]
+    return kept
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -196,6 +196,7 @@ def _add_others(commands: Any) -> None:
     parser.add_argument("--problems", type=int, default=5000, metavar="N", help="apps: how many; default: 5000")
     parser.add_argument("--tests", type=int, default=20, metavar="N", help="apps: of each problem; default: 20")
     parser.add_argument("--python", metavar="PATH", help="an interpreter that has evalplus; default: this one")
+    parser.add_argument("--heavy", action="store_true", help="evalplus: with references of more than half a second")
     _add_places(parser)
     parser.add_argument(
         "--samples", type=Path, metavar="FILE", help="samples to judge; default: the references, 10 times"
@@ -465,7 +466,11 @@ def _bench(parsed: argparse.Namespace) -> int:
     config = _config(parsed)
     if parsed.subject == "evalplus":
         found = agreement.compare(
-            dict(config.data), workers=config.workers, walls=config.sandbox, python=parsed.python or sys.executable
+            dict(config.data),
+            workers=config.workers,
+            walls=config.sandbox,
+            python=parsed.python or sys.executable,
+            heavy=parsed.heavy,
         )
         print(agreement.as_json(found) if parsed.json else agreement.as_text(found))
         return DONE
