@@ -18,7 +18,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from harness import own_root
 from harness.config import RunConfig, UsageError
@@ -27,7 +28,7 @@ TASK = "apps-introductory"
 PROBLEMS, TESTS = 5000, 20
 
 SEED = 0
-_SMALLEST, _LARGEST = 36, 4 << 20
+_SMALLEST, _LARGEST = 44, 4 << 20
 """Bytes of input and output of a test, about."""
 _SOLUTIONS = 20
 """So many a problem of APPS has, about."""
@@ -69,7 +70,7 @@ class Figures:
     """Load average of the last minute when it began."""
 
     def per_test_s(self, turn: Turn) -> float:
-        """Seconds of grading for each test of each problem."""
+        """Seconds of grading for each test of each problem. Each is run twice: reference's plan, sample's verdict."""
         return turn.grade_s / (turn.tests * self.problems)
 
     @property
@@ -159,25 +160,39 @@ def _watched(config: RunConfig, folder: Path) -> tuple[dict[str, Any], int]:
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": own_root(), "HARNESS_CACHE_DIR": str(folder / "cache")},
     )
-    ended = threading.Event()
-    seen: list[int] = [0]
-    watch = threading.Thread(target=_watch, args=(driver.pid, ended, seen))
-    watch.start()
-    try:
-        output, _ = driver.communicate()
-    finally:
-        ended.set()
-        watch.join()
+    with _Watch(driver.pid) as watch:
+        try:
+            output, _ = driver.communicate()
+        finally:
+            driver.kill()  # an interrupt; else it has ended
+            driver.wait()
     if driver.returncode != 0:
-        raise RuntimeError(f"the run ended with exit code {driver.returncode}; its own message is above")
-    return json.loads(output.splitlines()[-1]), max(seen)
+        raise RuntimeError(f"the run ended with exit code {driver.returncode}; what it said is above")
+    return json.loads(output.splitlines()[-1]), watch.most_bytes
 
 
-def _watch(driver: int, ended: threading.Event, seen: list[int]) -> None:
-    """Looks at the slots again and again: they end before anybody could ask them."""
-    while not ended.wait(_LOOK_EVERY_S):
-        seen.append(max(map(peak_bytes, _slots(driver)), default=0))
-        seen[:] = [max(seen)]
+class _Watch(threading.Thread):
+    """Looks at the slots of a driver again and again: they end before anybody could ask them."""
+
+    def __init__(self, driver: int) -> None:
+        super().__init__()
+        self.most_bytes = 0
+        self._driver = driver
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        while not self._ended.wait(_LOOK_EVERY_S):
+            self.most_bytes = max([self.most_bytes, *map(peak_bytes, _slots(self._driver))])
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self.join()
 
 
 def _slots(driver: int) -> list[int]:
@@ -306,13 +321,13 @@ KINDS = (
         name="largest_plus",
     ),
     Kind(
-        statement="Write a method that gives every number at least {k} times as large as the first one, in order.",
+        statement="Write a method that gives those of the numbers that {k} does not divide, in their order.",
         solution=(
             "class Solution:\n    def chosen(self, numbers: List[int]) -> List[int]:\n"
-            "        return [n for n in numbers if n >= {k} * numbers[0]]\n"
+            "        return [n for n in numbers if n % {k}]\n"
         ),
-        case=lambda numbers, k: ([numbers], [number for number in numbers if number >= k * numbers[0]]),
-        bytes_per_number=9,
+        case=lambda numbers, k: ([numbers], [number for number in numbers if number % k]),
+        bytes_per_number=16,
         name="chosen",
         starter_code="class Solution:\n    def chosen(self, numbers: List[int]) -> List[int]:\n        ",
     ),
@@ -399,7 +414,7 @@ def as_text(figures: Figures) -> str:
     turns = figures.turns
 
     def line(what: str, unit: str, values: Sequence[float]) -> str:
-        return f"{what:<44}" + "".join(f"{value:>10.1f}" for value in values) + f" {unit}"
+        return f"{what:<48}" + "".join(f"{value:>10.1f}" for value in values) + f" {unit}"
 
     def megabytes(what: str, values: Sequence[int]) -> str:
         return line(what, "MB", [value / 1e6 for value in values])
@@ -408,17 +423,23 @@ def as_text(figures: Figures) -> str:
     return "\n".join(
         [
             f"{figures.problems} problems laid out as APPS, {figures.workers} workers (load {figures.load:.1f} before)",
-            f"{'tests of each problem':<44}" + "".join(f"{turn.tests:>10}" for turn in turns),
+            f"{'tests of each problem':<48}" + "".join(f"{turn.tests:>10}" for turn in turns),
             megabytes("data file", [turn.data_bytes for turn in turns]),
             line("loading, nothing known of the file", "s", [turn.load_s for turn in turns]),
             line("loading again", "s", [turn.load_again_s for turn in turns]),
             line("references, verdicts and report", "s", [turn.grade_s for turn in turns]),
-            line("  per test", "ms", [1000 * figures.per_test_s(turn) for turn in turns]),
-            line("  programs' own, per test", "ms", [each * turn.programs_cpu_s / turn.tests for turn in turns]),
+            line(
+                "  per test, which is run for plan and verdict",
+                "ms",
+                [1000 * figures.per_test_s(turn) for turn in turns],
+            ),
+            line(
+                "  processor, judged programs alone", "ms", [each * turn.programs_cpu_s / turn.tests for turn in turns]
+            ),
             megabytes("driver's peak memory after loading", [turn.load_bytes for turn in turns]),
             megabytes("driver's peak memory", [turn.driver_bytes for turn in turns]),
             megabytes("largest slot's peak memory", [turn.slot_bytes for turn in turns]),
-            f"{'seconds per test, most tests beside fewest':<44}{figures.growth:>10.2f} times",
+            f"{'seconds per test, most tests beside fewest':<48}{figures.growth:>10.2f} times",
             line("a further test costs, from one to the next", "ms", [1000 * seconds for seconds in figures.further]),
         ]
     )

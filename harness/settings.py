@@ -5,14 +5,15 @@ from __future__ import annotations
 import difflib
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.config import RunConfig, UsageError
-from tasks.catalog import TASKS, load_task
+from tasks.catalog import TASKS, default_choices, load_task
 
 PREFIX = "HARNESS_"
-_NOT_CHOICES = frozenset({"HARNESS_REALDATA", "HARNESS_DATA_DIR", "HARNESS_DOCKER_RUNTIME"})
+_NOT_CHOICES = frozenset(f"HARNESS_{name}" for name in ("REALDATA", "DATA_DIR", "CACHE_DIR", "DOCKER_RUNTIME"))
 """Variables of ours that are no choice of a run."""
 
 
@@ -53,14 +54,17 @@ def yes_or_no(text: str) -> bool:
     return known[text.lower()]
 
 
+_NEXT_NAME = re.compile(r",\s*(?=[\w+-]+=)")
+
+
 def named_paths(text: str) -> tuple[tuple[str, str], ...]:
-    """`"mbpp=a.jsonl,apps=b.jsonl"` as pairs of name and path.
+    """`"mbpp=a.jsonl,apps=b.jsonl"` as pairs of name and path. A comma that no `NAME=` follows is part of a path.
 
     Raises:
         ValueError: a part has no name or no path.
     """
     pairs = []
-    for part in filter(None, text.split(",")):
+    for part in filter(None, _NEXT_NAME.split(text)):
         name, equals, path = part.partition("=")
         if not (name and equals and path):
             raise ValueError(f"{part!r} is not NAME=PATH")
@@ -104,7 +108,8 @@ def _of_the_task(config: RunConfig) -> dict[str, Any]:
     if config.task not in TASKS:
         return {}  # an error whose message is somebody else's
     task = load_task(config.task)
-    return {"preset": task.presets[0].name, "packages": task.packages}
+    # Written out, so that whoever types the default asks for the same as whoever types nothing.
+    return {"preset": task.presets[0].name, "packages": task.packages, **default_choices(config.task)}
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:

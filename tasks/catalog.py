@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tasks.problem import Task
@@ -36,7 +37,7 @@ def load_task(name: str, *, overrides: Mapping[str, str] | None = None, **choice
         KeyError: no such task.
         ValueError: a choice that the task does not have, or a value that it does not accept.
     """
-    reference, taken = TASKS[name]
+    _, taken = TASKS[name]
     made = {choice: value for choice, value in choices.items() if value}
     for choice in made:
         if choice not in taken:
@@ -44,6 +45,20 @@ def load_task(name: str, *, overrides: Mapping[str, str] | None = None, **choice
             raise ValueError(f"{name} has no choice of {choice}; those that have: {', '.join(having) or 'none'}")
     if "overrides" in taken:
         made["overrides"] = overrides
-    module, _, attribute = reference.partition(":")
-    task: Task = getattr(importlib.import_module(module), attribute)(**made)
-    return task
+    return _factory(name)(**made)
+
+
+def default_choices(name: str) -> dict[str, Any]:
+    """What each choice of the task called `name` is where nobody makes it.
+
+    Raises:
+        KeyError: no such task.
+    """
+    parameters = inspect.signature(_factory(name)).parameters
+    return {choice: parameters[choice].default for choice in TASKS[name][1] if choice != "overrides"}
+
+
+def _factory(name: str) -> Callable[..., Task]:
+    module, _, attribute = TASKS[name][0].partition(":")
+    factory: Callable[..., Task] = getattr(importlib.import_module(module), attribute)
+    return factory

@@ -343,13 +343,15 @@ def _places(plain: str, bulky: Sequence[str]) -> Iterator[IndexedRow]:
     offset = 0
     with open(plain, "rb") as file:
         for line in file:
-            if content := line.strip():
-                yield _indexed_row(plain, offset + line.index(content), content, bulky)
+            start, end = len(line) - len(line.lstrip()), len(line.rstrip())
+            if end:
+                yield _indexed_row(plain, offset + start, memoryview(line)[start:end], bulky)
             offset += len(line)
 
 
-def _indexed_row(plain: str, offset: int, content: bytes, bulky: Sequence[str]) -> IndexedRow:
-    text = content.decode()
+def _indexed_row(plain: str, offset: int, content: memoryview, bulky: Sequence[str]) -> IndexedRow:
+    # A row can be large: it is a view of its bytes, and so are its parts, since each copy would take as much again.
+    text = str(content, "utf-8")
     fields: dict[str, Any] = {}
     rows: dict[str, Row] = {}
     for name, value, start, end in _members(text):
@@ -362,7 +364,7 @@ def _indexed_row(plain: str, offset: int, content: bytes, bulky: Sequence[str]) 
     return IndexedRow(fields=fields, bulky=rows, whole=_row_at(plain, offset, content))
 
 
-def _row_at(path: str, offset: int, content: bytes) -> Row:
+def _row_at(path: str, offset: int, content: memoryview) -> Row:
     return Row(path=path, offset=offset, length=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
@@ -373,16 +375,21 @@ def read_row(row: Row) -> Any:
         DatasetUnavailable: the bytes are not there, or others.
     """
     try:
-        with open(row.path, "rb") as file:
-            file.seek(row.offset)
-            content = file.read(row.length)
-        if hashlib.sha256(content).hexdigest() != row.sha256:
-            raise ValueError("they are not the bytes that were there when the file was indexed")
-        value = loads(content.decode())
+        value = loads(_text_at(row))
         return value if not isinstance(value, str) else loads(value) if value.strip() else None
     except _DAMAGE as error:
         place = f"the {row.length:,} bytes at {row.offset:,} of {row.path}"
         raise DatasetUnavailable(f"{place} cannot be read: {error}; type the same command again") from error
+
+
+def _text_at(row: Row) -> str:
+    """The text at a place; by itself, so that its bytes are gone when it is parsed."""
+    with open(row.path, "rb") as file:
+        file.seek(row.offset)
+        content = file.read(row.length)
+    if hashlib.sha256(content).hexdigest() != row.sha256:
+        raise ValueError("they are not the bytes that were there when the file was indexed")
+    return content.decode()
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -233,6 +234,20 @@ def test_a_run_without_a_model_says_so(command: Any) -> None:
     assert lines(command("run", "--limit", "1").stdout)[0].startswith("model: reference")
 
 
+@pytest.mark.parametrize(
+    ("choices", "name"),
+    [
+        (["--split", "test"], "mbpp-reference"),
+        (["--split", "all", "--challenge"], "mbpp-reference-all-challenge"),
+    ],
+)
+def test_the_directory_is_named_by_what_is_unusual(command: Any, tools: Any, choices: list[str], name: str) -> None:
+    row = {"task_id": 11, "text": "Add.", "code": "def add(a):\n    return a\n", "test_list": ["assert add(1) == 1"]}
+    tools.write_rows(command.folder / "own.jsonl", [row])
+    done = command("generate", "--task", "mbpp", "--data", "mbpp=own.jsonl", *choices)
+    assert done.stdout == f"runs/{name}/samples-00000-of-00001.jsonl\n", done.stderr
+
+
 def test_the_same_command_finds_the_same_directory(command: Any) -> None:
     for _ in range(2):
         assert command("run", "--limit", "1").returncode == 0
@@ -337,7 +352,15 @@ def test_a_reader_who_goes_away_is_no_error(command: Any, tools: Any, unbuffered
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["run", "generate", "evaluate", "report", "import", "tasks", "doctor", "bench"])
+COMMANDS = ("run", "generate", "evaluate", "report", "import", "export", "data", "tasks", "doctor", "bench")
+
+
+def test_help_names_every_command(command: Any) -> None:
+    named = re.findall(r"^    (\w+)", command("--help").stdout, re.MULTILINE)
+    assert tuple(named) == COMMANDS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself(command: Any, name: str) -> None:
     done = command(name, "--help")
     assert (done.returncode, done.stderr) == (0, "")

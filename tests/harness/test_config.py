@@ -27,6 +27,10 @@ configs = st.builds(
     memory_bytes=st.integers(1, 1 << 40),
     ks=st.lists(st.integers(1, 100)).map(tuple),
     workers=st.integers(1, 64),
+    split=st.text(),
+    challenge=st.booleans(),
+    checker=st.text(),
+    data=st.dictionaries(st.text(), st.text()).map(lambda places: tuple(places.items())),
 )
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -173,7 +177,12 @@ def test_the_version_of_the_grader_is_part_of_the_protocol() -> None:
 
 
 @pytest.mark.parametrize(
-    "choices", [{"ks": (1, 10)}, {"workers": 7}, {"engine": "serial"}, {"sandbox": "local"}, {"model": "samples:x"}]
+    "choices",
+    [
+        *({"ks": (1, 10)}, {"workers": 7}, {"engine": "serial"}, {"sandbox": "local"}, {"model": "samples:x"}),
+        {"data": (("pair", "elsewhere.jsonl"),)},
+    ],
+    ids=str,
 )
 def test_what_cannot_move_a_verdict_leaves_the_hash(choices: dict[str, Any]) -> None:
     assert asked(**choices)["hash"] == asked()["hash"]
@@ -199,6 +208,27 @@ def test_the_hash_covers_every_other_field() -> None:
 
 def test_what_may_change_on_resume_are_choices() -> None:
     assert {*WHAT_MAY_CHANGE} < {field.name for field in fields(RunConfig)}
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        ({"task": "mbpp", "split": "exam"}, "unknown split 'exam'"),
+        ({"task": "mini", "split": "train"}, "mini has no choice of split; those that have: mbpp, "),
+        ({"task": "apps-interview", "checker": "lenient"}, "unknown checker 'lenient'; accepted: strict, official"),
+    ],
+)
+def test_a_choice_that_the_task_does_not_take_is_an_error_of_the_users(choices: dict[str, str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        RunConfig(**choices).load_task()
+
+
+@given(st.floats(0, 60), st.floats(0, 60))
+def test_a_task_can_allow_every_program_more(reference_s: float, least_s: float) -> None:
+    chosen = RunConfig()
+    assert chosen.limits_for(reference_s, least_s).cpu_s == pytest.approx(
+        max(chosen.limits_for(reference_s).cpu_s, least_s), abs=1e-3
+    )
 
 
 def test_a_preset_is_found_by_name() -> None:

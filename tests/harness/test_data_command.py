@@ -152,7 +152,8 @@ def test_one_data_set_that_cannot_be_fetched_does_not_keep_others_from_it(run: R
 def test_ones_own_file_is_shown_as_not_pinned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine.jsonl").write_bytes(ROWS)
     assert fetch(["mbpp"], {"mbpp": str(tmp_path / "mine.jsonl")}) == DONE
-    assert "not pinned: own file " in capsys.readouterr().out
+    said = f"not pinned: own file {SHA256[:12]}; type: python -m harness data verify mbpp"
+    assert said in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -55,13 +55,15 @@ grades = st.builds(
     task_id=texts,
     index=counts,
     verdict=st.sampled_from(Verdict),
-    mode=st.sampled_from(["split", "in-process"]),
+    mode=st.sampled_from(["split", "stdio", "in-process", "none"]),
     program=texts,
     cpu_s=seconds,
     wall_s=seconds,
     memory_bytes=counts,
     detail=texts,
     attempts=counts,
+    tests=st.text("poswectmx-"),
+    base=st.none() | st.sampled_from(Verdict),
 )
 
 SAMPLE_ROW: dict[str, Any] = {"task_id": "t/0", "index": 0, "completion": "x"}
@@ -88,6 +90,16 @@ def test_a_sample_survives_being_written_and_read(sample: Sample) -> None:
 @given(grades)
 def test_a_grade_survives_being_written_and_read(grade: Grade) -> None:
     assert Grade.from_row(json.loads(encode_row(grade.to_row()))) == grade
+
+
+def test_a_grade_of_a_task_without_tests_to_count_and_without_base_cases_says_nothing_of_them() -> None:
+    assert not {"tests", "base"} & Grade.from_row(GRADE_ROW).to_row().keys()
+
+
+@pytest.mark.parametrize(("field", "value"), [("tests", 3), ("base", "splendid"), ("base", 3)])
+def test_tests_and_base_of_the_wrong_kind_are_named(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"the field `{field}` is "):
+        Grade.from_row({**GRADE_ROW, field: value})
 
 
 @given(st.lists(samples, unique_by=lambda sample: sample.key))

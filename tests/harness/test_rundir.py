@@ -34,9 +34,10 @@ def test_a_run_that_is_taken_up_again_keeps_the_time_it_was_created(tmp_path: Pa
 
 def test_choices_that_may_change_are_the_new_ones(tmp_path: Path) -> None:
     opened(tmp_path, workers=1)
-    opened(tmp_path, workers=5, ks=(1,), engine="serial")
+    opened(tmp_path, workers=5, ks=(1,), engine="serial", data=(("mbpp", "moved.jsonl"),))
     found = read_run(tmp_path)["config"]
     assert (found["workers"], found["ks"], found["engine"]) == (5, [1], "serial")
+    assert found["data"] == {"mbpp": "moved.jsonl"}
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,10 @@ def test_choices_that_may_change_are_the_new_ones(tmp_path: Path) -> None:
         ({"cpu_s": 1.0}, "cpu_s: 0.25 before, 1.0 now"),
         ({"memory_bytes": 5}, "memory_bytes: 1073741824 before, 5 now"),
         ({"subset": True}, "subset: False before, True now"),
+        ({"preset": "chat"}, "preset: 'codex' before, 'chat' now"),
+        ({"split": "train"}, "split: '' before, 'train' now"),
+        ({"challenge": True}, "challenge: False before, True now"),
+        ({"checker": "official"}, "checker: '' before, 'official' now"),
     ],
 )
 def test_another_question_is_refused_by_name(tmp_path: Path, choices: dict[str, Any], said: str) -> None:

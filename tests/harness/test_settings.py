@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.config import RunConfig, UsageError
-from harness.settings import CHOICES, byte_count, resolve, whole_numbers
+from harness.settings import CHOICES, byte_count, named_paths, resolve, whole_numbers, yes_or_no
+from tasks.catalog import TASKS, load_task
 
 
 @given(st.lists(st.integers(0, 10**6)), st.sampled_from([",", " ", ", ", ",,"]))
@@ -48,6 +49,39 @@ def test_any_text_is_a_number_of_bytes_or_refused(text: str) -> None:
 def test_what_is_no_number_of_bytes_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the message is Python's own, and the caller replaces it
         byte_count(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"), [("true", True), ("Yes", True), ("1", True), ("FALSE", False), ("no", False)]
+)
+def test_yes_and_no_can_be_said_in_several_ways(text: str, meant: bool) -> None:
+    assert yes_or_no(text) is meant
+
+
+@pytest.mark.parametrize("text", ["", "maybe", "2", "tru"])
+def test_what_is_neither_yes_nor_no_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="neither true nor false"):
+        yes_or_no(text)
+
+
+names = st.sampled_from(["mbpp", "humaneval+", "apps-train"])
+paths = st.text(st.characters(exclude_characters=",="), min_size=1)
+
+
+@given(st.dictionaries(names, paths), st.sampled_from([",", ", "]))
+def test_names_and_paths_are_read_back(places: dict[str, str], separator: str) -> None:
+    text = separator.join(f"{name}={path}" for name, path in places.items())
+    assert dict(named_paths(text)) == places
+
+
+def test_a_comma_that_no_name_follows_is_part_of_a_path() -> None:
+    assert named_paths("mbpp=a, b.jsonl,apps=c") == (("mbpp", "a, b.jsonl"), ("apps", "c"))
+
+
+@pytest.mark.parametrize("text", ["mbpp", "mbpp=", "=a.jsonl", "mbpp,apps=b"])
+def test_what_is_no_name_with_a_path_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not NAME=PATH"):
+        named_paths(text)
 
 
 def test_with_nothing_chosen_the_defaults_hold_and_every_core_works() -> None:
@@ -100,6 +134,25 @@ def test_a_choice_can_stand_in_a_file(tmp_path: Path, name: str) -> None:
     assert getattr(resolve({}, {}, toml(tmp_path, f"{name} = {VALUES[name][2]}\n")), name) == VALUES[name][0]
 
 
+@pytest.mark.parametrize("name", list(TASKS))
+def test_preset_and_packages_are_the_tasks_where_nobody_chose(name: str) -> None:
+    chosen, task = resolve({"task": name}, {}, None), load_task(name)
+    assert (chosen.preset, chosen.packages) == (task.presets[0].name, task.packages)
+
+
+@pytest.mark.parametrize("name", list(TASKS))
+def test_to_type_the_defaults_is_to_type_nothing(name: str) -> None:
+    usual = resolve({"task": name}, {}, None)
+    typed = {choice: getattr(usual, choice) for choice in ("preset", "packages", "split", "checker", "challenge")}
+    assert resolve({"task": name, **typed}, {}, None) == usual
+    assert usual.load_task().name == name
+
+
+def test_parts_and_checkers_that_nobody_chose_are_written_out() -> None:
+    mbpp, apps = (resolve({"task": name}, {}, None) for name in ("mbpp", "apps-interview"))
+    assert ((mbpp.split, mbpp.checker), (apps.split, apps.checker)) == (("test", ""), ("test", "strict"))
+
+
 @given(st.lists(st.sampled_from(["typed", "variable", "file"]), unique=True))
 def test_the_nearest_choice_wins(sources: list[str]) -> None:
     order = {"typed": 4, "variable": 3, "file": 2}
@@ -111,7 +164,11 @@ def test_the_nearest_choice_wins(sources: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["HOME", "HARNESSED", "HARNESS_REALDATA", "HARNESS_DATA_DIR", "HARNESS_DOCKER_RUNTIME"]
+    "name",
+    [
+        *("HOME", "HARNESSED", "HARNESS_REALDATA", "HARNESS_DATA_DIR", "HARNESS_CACHE_DIR"),
+        "HARNESS_DOCKER_RUNTIME",
+    ],
 )
 def test_variables_that_are_no_choice_are_left_alone(name: str) -> None:
     assert resolve({"workers": 1}, {name: "x"}, None) == RunConfig(workers=1)
@@ -130,7 +187,7 @@ def test_an_unknown_variable_of_ours_is_an_error(variable: str, said: str) -> No
         resolve({}, {variable: "1"}, None)
 
 
-@pytest.mark.parametrize("name", ["limit", "cpu_s", "cpu_factor", "memory_bytes", "ks", "workers"])
+@pytest.mark.parametrize("name", ["limit", "cpu_s", "cpu_factor", "memory_bytes", "ks", "workers", "challenge", "data"])
 def test_a_variable_of_the_wrong_type_is_an_error_that_names_it(name: str) -> None:
     with pytest.raises(UsageError, match=f"the variable HARNESS_{name.upper()} is 'much', which is no value"):
         resolve({}, {f"HARNESS_{name.upper()}": "much"}, None)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.catalog import TASKS, load_task
+from tasks.catalog import TASKS, default_choices, load_task
 from tasks.humaneval import HumanEval
 
 HERE = ("humaneval", "mini")
@@ -31,6 +31,13 @@ def test_the_problems_of_a_task_are_told_apart_by_id_and_by_digest(name: str) ->
 
 def test_humaneval_is_in_the_catalog() -> None:
     assert isinstance(load_task("humaneval"), HumanEval)
+
+
+@pytest.mark.parametrize("name", list(TASKS))
+def test_every_choice_of_a_task_has_a_default_that_is_what_it_does_without(name: str) -> None:
+    usual = default_choices(name)
+    assert set(usual) == {*TASKS[name][1]} - {"overrides"}
+    assert vars(load_task(name, **usual)) == vars(load_task(name))
 
 
 def test_a_task_that_is_not_there_is_a_key_error() -> None:

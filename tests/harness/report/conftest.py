@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,6 +24,11 @@ def grades_of(verdicts: dict[str, str]) -> list[Grade]:
     ]
 
 
+def judged(verdict: Verdict, *, tests: str = "", base: Verdict | None = None, task_id: str = "M/0") -> Grade:
+    """A grade that says what came of single tests, or what would be without the further cases."""
+    return Grade(task_id=task_id, index=0, verdict=verdict, mode="split", program="0" * 16, tests=tests, base=base)
+
+
 class Results:
     """Builds results of the task `mini` from one letter per sample."""
 
@@ -34,6 +40,18 @@ class Results:
             expected={task_id: len(row) for task_id, row in verdicts.items()},
             ks=ks,
         )
+
+    def of_grades(self, grades: list[Grade], **protocol: Any) -> dict[str, Any]:
+        """Results of one sample of each problem."""
+        expected = {grade.task_id: 1 for grade in grades}
+        return build_results(
+            task_name="mini", protocol={**PROTOCOL, **protocol}, grades=grades, expected=expected, ks=[1]
+        )
+
+
+@pytest.fixture
+def grade_of() -> Callable[..., Grade]:
+    return judged
 
 
 @pytest.fixture

@@ -81,3 +81,58 @@ def test_ks_are_reported_once_and_in_order(results_of: Any) -> None:
 
 def test_results_survive_json_unchanged(incomplete: dict[str, Any]) -> None:
     assert json.loads(json.dumps(incomplete, allow_nan=False)) == incomplete
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Base cases and single tests
+# ---------------------------------------------------------------------------------------------------------------------
+
+PASSED, WRONG, UNJUDGED = Verdict.PASSED, Verdict.WRONG_ANSWER, Verdict.UNJUDGED
+
+
+def test_base_cases_have_an_entry_of_their_own(results_of: Any, grade_of: Any) -> None:
+    grades = [grade_of(WRONG, base=PASSED), grade_of(WRONG, base=WRONG, task_id="M/1")]
+    tasks = results_of.of_grades(grades)["tasks"]
+    estimates = {name: task["pass_at_k"]["1"]["estimate"] for name, task in tasks.items()}
+    assert estimates == {"mini": 0.0, "mini (base)": 0.5}
+
+
+def test_an_unjudged_sample_is_unjudged_by_its_base_cases_too(results_of: Any, grade_of: Any) -> None:
+    tasks = results_of.of_grades([grade_of(PASSED, base=PASSED), grade_of(UNJUDGED, task_id="M/1")])["tasks"]
+    assert [task["unjudged"] for task in tasks.values()] == [1, 1]
+
+
+def test_without_base_cases_there_is_one_entry(complete: dict[str, Any]) -> None:
+    assert list(complete["tasks"]) == ["mini"]
+
+
+def by_tests(results: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = results["tasks"]["mini"]["tests"]
+    return found
+
+
+def test_both_checkers_have_their_scores(results_of: Any, grade_of: Any) -> None:
+    tests = by_tests(results_of.of_grades([grade_of(WRONG, tests="po"), grade_of(WRONG, tests="sw", task_id="M/1")]))
+    assert tests["strict_accuracy"] == {"strict": 0.0, "official": 0.5}
+    assert tests["test_case_average"] == {"strict": 0.5, "official": 0.5}
+
+
+def test_every_test_that_the_checkers_disagree_on_is_listed(results_of: Any, grade_of: Any) -> None:
+    grades = [grade_of(WRONG, tests="pow-s"), grade_of(PASSED, tests="pp", task_id="M/1")]
+    assert by_tests(results_of.of_grades(grades))["disagreements"] == [{"task_id": "M/0", "index": 0, "tests": [1, 4]}]
+
+
+def test_an_average_over_tests_that_were_not_run_is_not_known(results_of: Any, grade_of: Any) -> None:
+    tests = by_tests(results_of.of_grades([grade_of(WRONG, tests="pw--")]))
+    assert tests["test_case_average"] == {"strict": None, "official": None}
+    assert tests["strict_accuracy"] == {"strict": 0.0, "official": 0.0}
+
+
+def test_a_task_with_a_check_that_counts_no_tests_has_no_scores_by_tests(results_of: Any, grade_of: Any) -> None:
+    results = results_of.of_grades([grade_of(PASSED, tests="pp"), grade_of(PASSED, task_id="M/1")])
+    assert "tests" not in results["tasks"]["mini"]
+
+
+def test_an_unjudged_sample_does_not_take_the_scores_by_tests_away(results_of: Any, grade_of: Any) -> None:
+    grades = [grade_of(PASSED, tests="pp"), grade_of(UNJUDGED, task_id="M/1")]
+    assert by_tests(results_of.of_grades(grades))["strict_accuracy"] == {"strict": 1.0, "official": 1.0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from harness.records import Verdict
 from harness.report import render_summary
 
 RUN = {"sandbox": {"layers": ["user namespace", "seccomp"]}, "packages": "standard library only"}
@@ -56,6 +57,32 @@ def test_names_with_pipes_newlines_and_tags_cannot_break_a_table(results_of: Any
     assert "| a\\|b &lt;c> | 1 | 1 |" in text
     rows = [line for line in text.splitlines() if line.startswith("| a")]
     assert len(rows) == 3
+
+
+def test_both_checkers_are_shown_and_how_often_they_disagree(results_of: Any, grade_of: Any) -> None:
+    text = render(results_of.of_grades([grade_of(Verdict.WRONG_ANSWER, tests="po")]))
+    assert "| mini | strict | 0.00 % | 50.00 % |" in text
+    assert "| mini | official | 100.00 % | 100.00 % |" in text
+    assert "The checkers disagree on tests of 1 samples" in text
+
+
+def test_an_average_that_is_not_known_says_why(results_of: Any, grade_of: Any) -> None:
+    text = render(results_of.of_grades([grade_of(Verdict.WRONG_ANSWER, tests="w-")]))
+    assert "| mini | strict | 0.00 % | not known: some tests were not run |" in text
+
+
+def test_where_no_tests_are_counted_no_checker_is_mentioned(complete: dict[str, Any]) -> None:
+    assert "checker" not in render(complete)
+
+
+def test_problems_that_were_left_out_are_counted_with_the_reason(results_of: Any, grade_of: Any) -> None:
+    text = render(results_of.of_grades([grade_of(Verdict.PASSED)], excluded={"without tests": 7}))
+    assert "| problems without tests, left out | 7 |" in text
+
+
+def test_the_preset_is_named(results_of: Any, grade_of: Any) -> None:
+    text = render(results_of.of_grades([grade_of(Verdict.PASSED)], preset={"name": "codex", "stops": []}))
+    assert "| preset | codex |" in text
 
 
 def render(results: dict[str, Any]) -> str:
