@@ -15,9 +15,10 @@ from tasks.mini_families.recipe import Family, Recipe, execute
 from tasks.mini_families.table import FAMILIES
 from tasks.problem import Call, Check, Preset, Problem, Script, Stdio
 
-PER_FAMILY = 8
-"""Problems of each family, a quarter of them of each difficulty."""
 DIFFICULTIES = (1, 2, 3, 4)
+"""Of training items, each as often as the others."""
+LEVELS = (1, 2, 2, 3, 3, 4, 4, 4)
+"""The difficulties of the problems of each family, in their order."""
 END = "\n\n"
 """After a training item's last line: with that line's own end the first stop of the preset."""
 
@@ -90,7 +91,7 @@ def difficulty(task_id: str) -> int:
 
 def difficulties() -> dict[str, int]:
     """The difficulty of each problem, by its id."""
-    return {problem.task_id: DIFFICULTIES[place % len(DIFFICULTIES)] for place, (problem, _) in enumerate(held_out())}
+    return {problem.task_id: LEVELS[place % len(LEVELS)] for place, (problem, _) in enumerate(held_out())}
 
 
 def training_stream(seed: int, start: int = 0) -> Iterator[TrainingItem]:
@@ -124,8 +125,7 @@ def held_out() -> tuple[tuple[Problem, Recipe], ...]:
     found: list[tuple[Problem, Recipe]] = []
     taken: set[str] = set()
     for chosen in FAMILIES:
-        for place in range(PER_FAMILY):
-            level = DIFFICULTIES[place % len(DIFFICULTIES)]
+        for place, level in enumerate(LEVELS):
             rng = Random(f"mini/held-out/{chosen.name}/{place}")
             recipe, cases = _unlike(chosen, level, rng, taken)
             taken.add(recipe.reference)

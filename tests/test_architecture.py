@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,11 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from tasks.catalog import TASKS, load_task
+
 REPOSITORY = Path(__file__).parents[1]
 PACKAGES = ("harness", "models", "sandbox", "tasks")
 FILES = sorted(path for package in PACKAGES for path in (REPOSITORY / package).rglob("*.py"))
 HEAVY = {"torch", "datasets", "numpy", "scipy", "matplotlib", "jinja2", "docker", "ray", "transformers", "vllm"}
 HOMELESS = {"utils", "util", "common", "base", "registry", "helpers", "misc"}
+
+QUOTED = re.compile(r"`([^`]+)`")
 
 FOREIGN = {"tasks": {"datasets", "huggingface_hub", "pyarrow"}, "sandbox": {"numpy", "docker"}}
 """What a package that otherwise uses the standard library alone may import inside a function."""
@@ -135,6 +140,25 @@ def tree_of_readme() -> set[str]:
         elif package.rstrip("/") in PACKAGES:
             found |= {package + name for name in names if name.endswith(".py")}
     return found
+
+
+def tasks_of_readme() -> dict[str, tuple[str, str]]:
+    """Presets and choices of each task, as README's table says them."""
+    text = (REPOSITORY / "README.md").read_text().partition("\n### Tasks\n")[2].partition("\n#")[0]
+    rows = [line.strip("|").split("|") for line in text.splitlines() if re.match(r"\| `\w", line)]
+    return {name: (presets, choices) for names, _, presets, choices in rows for name in QUOTED.findall(names)}
+
+
+@pytest.mark.parametrize("name", list(TASKS))
+def test_the_tasks_in_readme_have_the_presets_and_choices_that_they_have(name: str) -> None:
+    presets, choices = tasks_of_readme()[name]
+    referred = tasks_of_readme()[QUOTED.findall(presets)[0]][0] if presets.strip().startswith("as ") else presets
+    assert QUOTED.findall(referred) == [preset.name for preset in load_task(name).presets]
+    assert QUOTED.findall(choices) == [f"--{choice}" for choice in TASKS[name][1] if choice != "overrides"]
+
+
+def test_the_tasks_in_readme_are_those_there_are() -> None:
+    assert tasks_of_readme().keys() == TASKS.keys()
 
 
 def test_the_tree_in_readme_lists_exactly_the_modules_there_are() -> None:

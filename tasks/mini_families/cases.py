@@ -15,8 +15,11 @@ _NUM_DRAWS = 40
 _NUM_ANSWERS = 3
 """A recipe with fewer different answers than this is not asked: a constant would be too near."""
 
-_NUMBER = re.compile(r"\b\d+\b")
-_COMPARISON = re.compile(r" (<=?|>=?) ")
+_ANY_NUMBER = re.compile(r"\b\d+\b")
+# Bounds, divisors and lengths. Where there are some, any case shows that another number is wrong, such as a summand.
+_NUMBER = re.compile(r"(?<=[<>] )\d+|(?<=[<>%/-]= )\d+|(?<=% )\d+|\d+(?= <=)|(?<=\[)\d+|(?<=[:-])\d+")
+# Beside a number, another bound does the same as a bound that is taken in or left out.
+_COMPARISON = re.compile(r"(?<!\d) (<=?|>=?) (?!\d)")
 _NEIGHBOUR = {"<": "<=", "<=": "<", ">": ">=", ">=": ">"}
 
 
@@ -31,25 +34,25 @@ class Case:
 def choose_cases(recipe: Recipe, rng: Random) -> list[Case] | None:
     """8 to 12 cases that reject every shortcut; None where there are none, because a piece of the recipe is idle.
 
-    They reject as many near misses as they can, and then have as many different answers as they can.
+    They reject each near miss that any case can, and have as many different answers as they can.
     """
     pool = _pool(recipe, rng)
+    # A choice between two names has no third answer.
+    if len({repr(case.answer) for case in pool}) < (2 if recipe.entry_point == "choose" else _NUM_ANSWERS):
+        return None
     chosen = pool[:2]
     if any(not _reject(execute(recipe, body), chosen, pool) for body in recipe.shortcuts):
         return None
     for body in near_misses(recipe.reference):
-        if len(chosen) < MOST:
-            _reject(execute(recipe, body), chosen, pool)
+        _reject(execute(recipe, body), chosen, pool)
     _vary(chosen, pool)
-    num_answers = len({repr(case.answer) for case in chosen})
-    # A choice between two names has no third answer.
-    few = num_answers < (2 if recipe.entry_point == "choose" else _NUM_ANSWERS)
-    return None if few or not FEWEST <= len(chosen) <= MOST else chosen
+    return chosen if FEWEST <= len(chosen) <= MOST else None
 
 
 def near_misses(reference: str) -> Iterator[str]:
     """References in which one number is one off, or one comparison takes in its bound or leaves it out."""
-    for found in _NUMBER.finditer(reference):
+    numbers = _NUMBER if "for " in reference or "if " in reference else _ANY_NUMBER
+    for found in numbers.finditer(reference):
         before, number, after = reference[: found.start()], int(found[0]), reference[found.end() :]
         yield f"{before}{number + 1}{after}"
         # A loop that takes off one less could take off nothing and never end.

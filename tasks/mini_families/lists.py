@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 from tasks.mini_families.arguments import number_grids, number_lists
@@ -9,6 +10,7 @@ from tasks.mini_families.chance import below, between, pick
 from tasks.mini_families.phrase import (
     COUNT,
     NOTHING,
+    NUM_STEPS,
     Phrase,
     both,
     change,
@@ -16,8 +18,9 @@ from tasks.mini_families.phrase import (
     constants_of,
     result,
     sentence,
+    then,
     two_conditions,
-    two_unlike,
+    unlike,
     with_number,
 )
 from tasks.mini_families.pipeline import Pipeline, Source, of_numbers
@@ -67,14 +70,14 @@ EVERY = tuple(
 
 
 def reorder(rng: Random, level: int) -> Recipe:
-    """One to four steps from list to list."""
-    steps = [_reordering(rng) for _ in range(level)]
+    """One to six steps from list to list."""
+    steps = unlike(rng, _reordering, NUM_STEPS[level - 1])
     return Recipe(
         composition=tuple(step.meaning for step in steps),
         signature="reorder(xs)",
         statement=sentence(["take xs", *(step.words for step in steps)], "return the result"),
         reference=_steps(steps),
-        shortcuts=tuple(_steps(steps[:place] + steps[place + 1 :]) for place in range(level)),
+        shortcuts=tuple(_steps(steps[:place] + steps[place + 1 :]) for place in range(len(steps))),
         arguments=number_lists(constants_of([step for step in steps if "x for x" in step.code])),
     )
 
@@ -84,7 +87,10 @@ def _reordering(rng: Random) -> Phrase:
     if way < len(REORDERINGS):
         return REORDERINGS[way]
     if way < 13:
-        return with_number(*NUMBERED_REORDERINGS[way - 7], between(rng, 2, 5))
+        phrase = with_number(*NUMBERED_REORDERINGS[way - 7], between(rng, 2, 5))
+        # A number is multiplied in the same Python.
+        same_as = phrase.words.replace("repeat the whole list", "multiply by").removesuffix(" times")
+        return replace(phrase, same_as=same_as)
     if way < 15:
         return pick(rng, EVERY)
     if way < 17:
@@ -146,13 +152,19 @@ def neighbours(rng: Random, level: int) -> Recipe:
 def _of_pairs(rng: Random, level: int, source: Source, signature: str) -> Recipe:
     kept = NOTHING
     if level > 1:
-        kept = both("and", *two_unlike(rng, _pair_condition)) if level == 4 else _pair_condition(rng)
+        kept = _pair_condition(rng)
+        if level == 4:
+            kept = both("and", pick(rng, PAIR_CONDITIONS), _number_condition(rng))
     if level == 2:
         made = Pipeline(keep=kept, change=NOTHING, result=COUNT)
         # Any value will do to be counted; x is the shortest.
         counted = Pipeline(keep=kept, change=PAIR_VALUES[7], result=COUNT)
     else:
-        made = counted = Pipeline(keep=kept, change=pick(rng, PAIR_VALUES), result=result(rng))
+        value = pick(rng, PAIR_VALUES)
+        if level == 4:
+            # A pair is no number: the value cannot be forgotten, what is done to it can.
+            value = replace(then(value, change(rng)), pieces=(value,))
+        made = counted = Pipeline(keep=kept, change=value, result=result(rng))
     forgotten = [other for other in counted.shortcuts() if other.change is not NOTHING]
     return Recipe(
         composition=made.composition,
@@ -165,10 +177,11 @@ def _of_pairs(rng: Random, level: int, source: Source, signature: str) -> Recipe
 
 
 def _pair_condition(rng: Random) -> Phrase:
-    way = below(rng, 12)
-    if way < 6:
-        return PAIR_CONDITIONS[way]
-    words, code = (("x", "x"), ("y", "y"), ("x plus y", "(x + y)"))[way % 3]
+    return _number_condition(rng) if below(rng, 2) else pick(rng, PAIR_CONDITIONS)
+
+
+def _number_condition(rng: Random) -> Phrase:
+    words, code = pick(rng, (("x", "x"), ("y", "y"), ("x plus y", "(x + y)")))
     kept = condition(rng)
     return Phrase(words=f"{words} is {kept.words}", code=kept.of(code), constants=kept.constants)
 
@@ -231,17 +244,28 @@ def loops(rng: Random, level: int) -> Recipe:
     """A loop over a list that updates one number."""
     start = between(rng, 0, 21)
     tests = [condition(rng) for _ in range((0, 1, 1, 2)[level - 1])]
-    updates = list(two_unlike(rng, _update))[: 1 if level < 3 else 2]
-    if level == 4:
-        updates.append(_update(rng))
+    updates = unlike(rng, _update, (1, 1, 2, 3)[level - 1])
     return Recipe(
         composition=(str(start), *(test.meaning for test in tests), *(update.meaning for update in updates)),
         signature="run(xs)",
         statement=f"Start with t = {start}; for each x in xs, {_turn_in_words(tests, updates)}; return t.",
         reference=_turns(start, tests, updates),
-        shortcuts=tuple(_turns(start, [], [update]) for update in updates) if tests else (),
+        shortcuts=_forgotten_turns(start, tests, updates),
         arguments=number_lists((*constants_of(tests), start)),
     )
+
+
+def _forgotten_turns(start: int, tests: list[Phrase], updates: list[Phrase]) -> tuple[str, ...]:
+    bodies = [_turns(start, [], [update]) for update in updates if tests]
+    if len(updates) > len(tests) > 0:
+        bodies.append(_turns(start, tests, updates[:-1]))
+        for place in range(len(tests)):
+            bodies.append(_turns(start, _without(tests, place), _without(updates, place)))
+    return tuple(bodies)
+
+
+def _without(phrases: list[Phrase], place: int) -> list[Phrase]:
+    return phrases[:place] + phrases[place + 1 :]
 
 
 def _update(rng: Random) -> Phrase:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
 from tasks.mini_families.arguments import Arguments, bounds, integers, naturals
 from tasks.mini_families.chance import below, between, pick
 from tasks.mini_families.phrase import (
+    NUM_STEPS,
     Phrase,
     condition,
     constants_of,
     sentence,
     two_conditions,
-    two_unlike,
+    unlike,
     with_number,
 )
 from tasks.mini_families.pipeline import Source, of_numbers
@@ -47,14 +48,14 @@ STEPS_WITH_B = (
 
 
 def arithmetic(rng: Random, level: int) -> Recipe:
-    """One to five steps on n, or on a and b."""
+    """One to six steps on n, or on a and b."""
     takes_b = bool(below(rng, 2))
-    steps = [_step(rng) for _ in range(level if level < 4 else 4 + below(rng, 2))]
+    steps = unlike(rng, _step, NUM_STEPS[level - 1])
     if takes_b:
         steps[below(rng, len(steps))] = pick(rng, STEPS_WITH_B)
     start = "a" if takes_b else "n"
     return Recipe(
-        composition=(start, *(step.meaning for step in steps)),
+        composition=tuple(step.meaning for step in steps),
         signature="compute(a, b)" if takes_b else "compute(n)",
         statement=sentence([f"take {start}", *(step.words for step in steps)], "return the result"),
         reference=_chain(start, steps),
@@ -88,10 +89,10 @@ VALUES = (("n plus #", "n + #"), ("n minus #", "n - #"), ("n times #", "n * #"),
 
 
 def choices(rng: Random, level: int) -> Recipe:
-    """One to three conditions on n, and a name or a value for each."""
-    count = 2 if level < 3 else 3
+    """One to three conditions on n, and a name or a value for each and for the rest."""
+    count = (2, 2, 3, 4)[level - 1]
     conditions = [condition(rng) if level in (1, 3) else two_conditions(rng) for _ in range(count - 1)]
-    values = _unlike(rng, count, _value if level == 4 else _name)
+    values = unlike(rng, _value if level == 4 else _name, count)
     cases = [f"{value.words} if n is {test.words}" for value, test in zip(values, conditions, strict=False)]
     branches = list(zip(conditions, values, strict=False))
     # The last condition may be forgotten in two ways: its own name for all the rest, or the last one's.
@@ -108,14 +109,6 @@ def choices(rng: Random, level: int) -> Recipe:
         shortcuts=tuple(bodies[1:]),
         arguments=integers(constants_of(conditions)),
     )
-
-
-def _unlike(rng: Random, count: int, draw: Callable[[Random], Phrase]) -> list[Phrase]:
-    found: dict[str, Phrase] = {}
-    while len(found) < count:
-        phrase = draw(rng)
-        found[phrase.words] = phrase
-    return list(found.values())
 
 
 def _name(rng: Random) -> Phrase:
@@ -149,15 +142,18 @@ def countdown(rng: Random, level: int) -> Recipe:
     """A loop that makes n smaller, and what it leaves or meets on the way."""
     bound = with_number("greater than #", "n > #", between(rng, 1, 21))
     kept = LAST if level in (1, 3) else pick(rng, KEPT)
-    steps = two_unlike(rng, _decrease)[: 1 if level < 3 else 2]
-    tests = [condition(rng)] if level > 2 else []
+    steps = unlike(rng, _decrease, 1 if level < 3 else 2)
+    tests = [] if level < 3 else [condition(rng) if level == 3 else two_conditions(rng)]
     step = steps[0].words if level < 3 else f"{steps[0].words} if n is {tests[0].words}, otherwise {steps[1].words}"
     return Recipe(
         composition=(bound.meaning, *(test.meaning for test in tests), *(step.meaning for step in steps), kept.meaning),
         signature="count_down(n)",
         statement=f"While n is {bound.words}, {step}; return {kept.words}.",
         reference=_loop(bound, tests, steps, kept),
-        shortcuts=tuple(_loop(bound, [], [step], kept) for step in steps) if tests else (),
+        shortcuts=(
+            *(_loop(bound, [], [step], kept) for step in steps if tests),
+            *(_loop(bound, [piece], steps, kept) for test in tests for piece in test.pieces),
+        ),
         arguments=naturals(constants_of([bound, *tests]), top=120),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -134,11 +135,35 @@ def both(word: str, one: Phrase, other: Phrase) -> Phrase:
     )
 
 
+def then(one: Phrase, other: Phrase) -> Phrase:
+    """One change and then another."""
+    whole = "({})" in other.code or re.fullmatch(r"[\w{}.]+(\(.*\)|\[.*\])", one.code)
+    return Phrase(
+        words=f"{one.words}, {other.words}",
+        code=other.of(one.code if whole else f"({one.code})"),
+        constants=one.constants + other.constants,
+        characters=one.characters + other.characters,
+        pieces=(one, other),
+        same_as=f"{one.meaning}, {other.meaning}",
+    )
+
+
+NUM_STEPS = (1, 2, 4, 6)
+"""Steps of a chain of steps, by difficulty."""
+
+
+def unlike(rng: Random, draw: Callable[[Random], Phrase], count: int) -> list[Phrase]:
+    """`count` different phrases."""
+    found: dict[str, Phrase] = {}
+    while len(found) < count:
+        phrase = draw(rng)
+        found[phrase.words] = phrase
+    return list(found.values())
+
+
 def two_unlike(rng: Random, draw: Callable[[Random], Phrase]) -> tuple[Phrase, Phrase]:
     """Two different phrases."""
-    one = other = draw(rng)
-    while other == one:
-        other = draw(rng)
+    one, other = unlike(rng, draw, 2)
     return one, other
 
 

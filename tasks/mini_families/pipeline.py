@@ -23,8 +23,10 @@ from tasks.mini_families.phrase import (
     constants_of,
     result,
     sentence,
+    then,
     two_character_conditions,
     two_conditions,
+    two_unlike,
     two_word_conditions,
     word_change,
     word_condition,
@@ -98,6 +100,7 @@ class Pipeline:
         found = [replace(self, keep=piece) for piece in self.keep.pieces]
         if self.keep is not NOTHING:
             found.append(replace(self, keep=NOTHING))
+        found += [replace(self, change=piece) for piece in self.change.pieces]
         if self.change is not NOTHING:
             found.append(replace(self, change=NOTHING))
         return found
@@ -113,7 +116,7 @@ def pipeline(
     result: Callable[[Random], Phrase],
     simple: tuple[Phrase, ...],
 ) -> Pipeline:
-    """A pipeline: one piece and a simple result, one and any, two and any, or three and any."""
+    """A pipeline: one piece and a simple result, one and any, two and any, or four and any."""
     if level <= 2:
         keeps = bool(below(rng, 2))
         ending = pick(rng, simple) if level == 1 else _other(rng, result, simple)
@@ -121,7 +124,9 @@ def pipeline(
             return Pipeline(keep=keep(rng), change=NOTHING, result=ending)
         # How many there are does not depend on what is done to each.
         return Pipeline(keep=NOTHING, change=change(rng), result=simple[0] if ending is COUNT else ending)
-    return Pipeline(keep=(keep, keep_two)[level - 3](rng), change=change(rng), result=result(rng))
+    if level == 3:
+        return Pipeline(keep=keep(rng), change=change(rng), result=result(rng))
+    return Pipeline(keep=keep_two(rng), change=then(*two_unlike(rng, change)), result=result(rng))
 
 
 def _other(rng: Random, result: Callable[[Random], Phrase], simple: tuple[Phrase, ...]) -> Phrase:
@@ -158,14 +163,14 @@ def of_characters(rng: Random, level: int) -> Pipeline:
 
 
 def of_words(rng: Random, level: int) -> Pipeline:
-    """A pipeline over words; one in five ends in numbers."""
-    numeric = not below(rng, 5)
+    """A pipeline over words; a third of those of level 3 end in numbers."""
+    of_lengths = level == 3 and not below(rng, 3)
     return pipeline(
         rng,
         level,
         keep=word_condition,
         keep_two=two_word_conditions,
-        change=(lambda rng: LENGTHS) if numeric and level > 2 else word_change,
-        result=result if numeric and level > 2 else word_result,
+        change=(lambda rng: LENGTHS) if of_lengths else word_change,
+        result=result if of_lengths else word_result,
         simple=(LIST, COUNT),
     )

@@ -11,9 +11,11 @@ from tasks.mini_families.phrase import (
     LIST,
     NOTHING,
     Phrase,
+    change,
     condition,
     constants_of,
     scalar_result,
+    then,
     with_text,
 )
 from tasks.mini_families.pipeline import Pipeline, Source, of_numbers, of_words
@@ -40,9 +42,10 @@ def sums(rng: Random, level: int) -> Recipe:
 def _third_person(made: Pipeline, those: str) -> str:
     link = "that" if "word" in those else "that are"
     clauses = [] if made.keep is NOTHING else [f"keeps {those} {link} {made.keep.words}"]
-    if made.change is not NOTHING:
-        verb, _, rest = made.change.words.partition(" ")
-        clauses.append(f"{verb[:-1] + 'ies' if verb.endswith('y') else verb + 's'} {rest}")
+    for piece in made.change.pieces or (made.change,):
+        verb, _, rest = piece.words.partition(" ")
+        if verb:
+            clauses.append(f"{verb[:-1] + 'ies' if verb.endswith('y') else verb + 's'} {rest}")
     text = f"{', '.join(clauses)} and prints {made.result.words}."
     return text[0].upper() + text[1:]
 
@@ -114,7 +117,7 @@ PIECES = (
 
 def patterns(rng: Random, level: int) -> Recipe:
     """Lines drawn with characters; from level 3 on, two kinds of lines."""
-    width = (1, 2, 1, 2)[level - 1]
+    width = (1, 2, 1, 3)[level - 1]
     rows = [_row(rng, width)]
     while level > 2 and len(rows) < 2:
         rows += [row for row in [_row(rng, width)] if row != rows[0]]
@@ -193,7 +196,7 @@ def queries(rng: Random, level: int) -> Recipe:
     made = of_numbers(rng, level, ending=scalar_result)
     replaces_keep = made.keep is not NOTHING and (made.change is NOTHING or bool(below(rng, 2)))
     if level == 4:
-        made = Pipeline(keep=made.keep, change=pick(rng, QUERY_CHANGES), result=made.result)
+        made = Pipeline(keep=made.keep, change=then(pick(rng, QUERY_CHANGES), change(rng)), result=made.result)
     elif replaces_keep:
         made = Pipeline(keep=pick(rng, QUERY_CONDITIONS), change=made.change, result=made.result)
     else:

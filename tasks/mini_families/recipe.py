@@ -11,7 +11,7 @@ from typing import Any
 from tasks.mini_families.arguments import Arguments
 from tasks.problem import Call, Script, Stdio
 
-HELD_OUT_SHARE = 8
+HELD_OUT_SHARE = 4
 """One composition in so many is held out."""
 
 

@@ -10,6 +10,7 @@ from tasks.mini_families.chance import below, between, pick
 from tasks.mini_families.phrase import (
     LETTERS,
     NOTHING,
+    NUM_STEPS,
     Phrase,
     change,
     character_condition,
@@ -17,8 +18,11 @@ from tasks.mini_families.phrase import (
     condition,
     constants_of,
     sentence,
+    then,
     two_conditions,
+    two_unlike,
     two_word_conditions,
+    unlike,
     with_number,
     with_text,
     word_condition,
@@ -34,7 +38,7 @@ REWRITINGS = (
     Phrase(words="swap upper and lower case", code="s.swapcase()", characters="aB"),
     Phrase(words="reverse it", code="s[::-1]", same_as="reverse the order"),
     Phrase(words="remove spaces at both ends", code="s.strip()", characters=" "),
-    Phrase(words="write it twice", code="s * 2", same_as="repeat the whole list 2 times"),
+    Phrase(words="write it twice", code="s * 2", same_as="multiply by 2"),
     Phrase(words="sort its characters", code="''.join(sorted(s))"),
     Phrase(words="write each character twice", code="''.join(c * 2 for c in s)"),
     Phrase(words="drop repetitions of earlier characters", code="''.join(dict.fromkeys(s))"),
@@ -58,14 +62,14 @@ LETTERED_REWRITINGS = (
 
 
 def strings(rng: Random, level: int) -> Recipe:
-    """One to four steps from string to string."""
-    steps = [_rewriting(rng) for _ in range(level)]
+    """One to six steps from string to string."""
+    steps = unlike(rng, _rewriting, NUM_STEPS[level - 1])
     return Recipe(
         composition=tuple(step.meaning for step in steps),
         signature="rewrite(s)",
         statement=sentence(["take s", *(step.words for step in steps)], "return the result"),
         reference=_steps(steps),
-        shortcuts=tuple(_steps(steps[:place] + steps[place + 1 :]) for place in range(level)),
+        shortcuts=tuple(_steps(steps[:place] + steps[place + 1 :]) for place in range(len(steps))),
         arguments=texts(characters_of(steps)),
     )
 
@@ -177,12 +181,13 @@ def tables(rng: Random, level: int) -> Recipe:
     """Entries of a dictionary that are kept, changed and returned in some form."""
     kept = NOTHING if level == 1 else (condition, condition, two_conditions)[level - 2](rng)
     of_keys = level == 2
-    changed = NOTHING if of_keys else change(rng)
+    changed = NOTHING if of_keys else then(*two_unlike(rng, change)) if level == 4 else change(rng)
     ending = pick(rng, KEY_RESULTS if of_keys else ENTRY_RESULTS)
     first = "take the entries of d" if kept is NOTHING else f"keep the entries of d whose value is {kept.words}"
     clauses = [first] if of_keys else [first, f"{changed.words.replace('each', 'each value')}"]
     forgotten = [(piece, changed) for piece in kept.pieces]
     forgotten += [(NOTHING, changed)] if kept is not NOTHING else []
+    forgotten += [(kept, piece) for piece in changed.pieces]
     forgotten += [(kept, NOTHING)] if changed is not NOTHING else []
     return Recipe(
         composition=(kept.meaning, changed.meaning, ending.meaning),

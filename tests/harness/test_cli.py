@@ -361,6 +361,11 @@ def test_help_names_every_command(command: Any) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+def test_readme_has_every_command_in_its_table(tools: Any, name: str) -> None:
+    assert re.search(rf"^\| `{name}\b", (tools.repository / "README.md").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself(command: Any, name: str) -> None:
     done = command(name, "--help")
     assert (done.returncode, done.stderr) == (0, "")

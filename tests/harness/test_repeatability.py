@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import pytest
@@ -193,12 +192,13 @@ def test_a_box_that_serves_for_long_takes_no_more_than_a_new_one(capsys: pytest.
                     }
                 )
     tenth = len(looks) // 10
-    averages = {
-        what: (mean(look[what] for look in looks[1 : tenth + 1]), mean(look[what] for look in looks[-tenth:]))
+    # The most, not the mean: the process of the next program is there at most looks, and at a few not yet.
+    peaks = {
+        what: (max(look[what] for look in looks[1 : tenth + 1]), max(look[what] for look in looks[-tenth:]))
         for what in looks[0]
     }
     with capsys.disabled():
-        print(f"\n{SOAK_PROGRAMS} programs in one box, first and last tenth: {averages}")
-    for what, (first, last) in averages.items():
+        print(f"\n{SOAK_PROGRAMS} programs in one box, at most in the first and last tenth: {peaks}")
+    for what, (first, last) in peaks.items():
         slack = 1024 if what.endswith("KiB") else 0
         assert abs(last - first) <= slack, (what, first, last)
