@@ -73,7 +73,7 @@ class Conversation:
 
         Raises:
             CandidateRaised: it did not compile or it raised.
-            sandbox.local.ProgramEnded: its process ended.
+            sandbox.session.ProgramEnded: its process ended.
         """
         kind, payload = self._session.receive()
         if kind == wire.RAISED:
