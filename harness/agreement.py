@@ -228,7 +228,8 @@ def _judged(engine: Engine, samples: Sequence[Sample], plans: Mapping[str, Plan]
     problems = {sample.problem.task_id: sample.problem for sample in samples}
 
     def batches() -> Iterator[Batch]:
-        for task_id, parts in by_problem.items():
+        # As in a run: the slowest first.
+        for task_id, parts in sorted(by_problem.items(), key=lambda item: -plans[item[0]].cpu_s):
             shared = {
                 "problem": problems[task_id].to_json(),
                 "plan": plans[task_id].to_json(),

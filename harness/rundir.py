@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from harness import __version__
@@ -21,8 +22,21 @@ SCHEMA = "mtp-harness/run/1"
 _REPORT = ("results.json", "summary.md", "junit.xml")
 
 
-def open_run(path: Path, config: RunConfig, protocol: Mapping[str, Any], box: Mapping[str, Any]) -> dict[str, Any]:
+def open_run(
+    path: Path,
+    config: RunConfig,
+    protocol: Mapping[str, Any],
+    box: Mapping[str, Any],
+    expected: Mapping[str, int] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Creates the run directory or takes up the run in it; the content of its `run.json`.
+
+    Args:
+        path: the directory.
+        config: what is asked for.
+        protocol: what makes scores comparable.
+        box: what the sandbox says of itself.
+        expected: task_id -> samples that a model is asked for; empty where no model is.
 
     Raises:
         UsageError: the directory cannot be written, or holds a run that was asked for something else.
@@ -44,6 +58,7 @@ def open_run(path: Path, config: RunConfig, protocol: Mapping[str, Any], box: Ma
         "packages": _packages_text(protocol["packages"]),
         "versions": {"harness": __version__, "python": platform.python_version()},
         "machine": _machine(),
+        **({"expected": dict(expected)} if expected else {}),
     }
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -63,7 +78,7 @@ def throw_away(path: Path) -> None:
         for file in path.glob(pattern):
             RecordFile(file).close()
     # run.json last: what a crash leaves behind is still known as the old run's, and not taken for the new one's.
-    for pattern in (*_REPORT, "verdicts-*.jsonl", "samples-*.jsonl", "references.json", "run.json"):
+    for pattern in (*_REPORT, "verdicts-*.jsonl", "samples-*.jsonl", "references.json", "decoding.jsonl", "run.json"):
         for file in path.glob(pattern):
             file.unlink()
 

@@ -13,6 +13,8 @@ from harness.config import RunConfig, UsageError
 from tasks.catalog import TASKS, default_choices, load_task
 
 PREFIX = "HARNESS_"
+SEVERAL_TEMPERATURE = 0.8
+"""Where several samples are wanted and nothing is said: what the papers sample at for pass@k of larger k."""
 _NOT_CHOICES = frozenset(f"HARNESS_{name}" for name in ("REALDATA", "DATA_DIR", "CACHE_DIR", "DOCKER_RUNTIME"))
 """Variables of ours that are no choice of a run."""
 
@@ -74,6 +76,13 @@ def named_paths(text: str) -> tuple[tuple[str, str], ...]:
 
 CONVERTERS: dict[str, Callable[[str], Any]] = {
     "limit": int,
+    "n_samples": int,
+    "temperature": float,
+    "top_p": float,
+    "top_k": int,
+    "max_new_tokens": int,
+    "seed": int,
+    "batch_size": int,
     "ks": whole_numbers,
     "challenge": yes_or_no,
     "data": named_paths,
@@ -84,7 +93,14 @@ CONVERTERS: dict[str, Callable[[str], Any]] = {
 }
 """From text to the value of a choice; text stays text where nothing is said."""
 
-CHOICES = frozenset({"task", "preset", "split", "checker", "model", "packages", "engine", "sandbox", *CONVERTERS})
+GENERATION = (
+    *("n_samples", "temperature", "top_p", "top_k", "max_new_tokens", "seed"),
+    *("batch_size", "draft", "device", "dtype"),
+)
+"""Choices that only a model has."""
+
+_TEXTS = ("task", "preset", "split", "checker", "model", "packages", "engine", "sandbox", "draft", "device", "dtype")
+CHOICES = frozenset({*_TEXTS, *CONVERTERS})
 
 
 def resolve(typed: Mapping[str, Any], environment: Mapping[str, str], toml_path: str | None) -> RunConfig:
@@ -100,7 +116,16 @@ def resolve(typed: Mapping[str, Any], environment: Mapping[str, str], toml_path:
     """
     defaults = {"workers": os.cpu_count() or 1}
     chosen = {**defaults, **_from_toml(toml_path), **_from_environment(environment), **typed}
-    return RunConfig(**{**_of_the_task(RunConfig(**chosen)), **chosen})
+    if chosen.get("n_samples", 1) > 1:
+        chosen = {"temperature": SEVERAL_TEMPERATURE, **chosen}
+    config = RunConfig(**{**_of_the_task(RunConfig(**chosen)), **chosen})
+    idle = [name for name in GENERATION if name in chosen]
+    if idle and not config.asks_a_model:
+        flag = "--" + idle[0].replace("_", "-")
+        raise UsageError(
+            f"{flag} is for a model that is asked for samples; {config.model} is none: name one with --model"
+        )
+    return config
 
 
 def _of_the_task(config: RunConfig) -> dict[str, Any]:

@@ -185,6 +185,11 @@ class MTPTransformer(nn.Module):
         states = itertools.islice(self.head_states(hidden_BTD), None if return_all_heads else 1)
         return torch.stack([self.unembed(state_BTD, head) for head, state_BTD in enumerate(states)], dim=-2)
 
+    def next_logits(self, tokens_BT: Tensor) -> Tensor:
+        """logits_BV of the token after the last."""
+        state_BTD = next(self.head_states(self.trunk(tokens_BT)))
+        return self.unembed(state_BTD[:, -1], 0)
+
     def trunk(self, tokens_BT: Tensor) -> Tensor:
         """hidden_BTD, what all heads share."""
         x_BTD: Tensor = self.tok_embeddings(tokens_BT)

@@ -11,6 +11,7 @@ from typing import Any
 from harness.comparison import CHECKERS
 from harness.outcomes import Outcomes
 from harness.records import Grade, Verdict
+from harness.report.decoding import decoding_figures
 from harness.stats import Counts, benchmark_interval, pass_at_k, problems_interval
 
 SCHEMA = "mtp-harness/results/1"
@@ -24,6 +25,7 @@ def build_results(
     grades: Iterable[Grade],
     expected: Mapping[str, int],
     ks: Sequence[int],
+    decoding: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything results.json says, as plain data; scores are fractions, not percent.
 
@@ -37,6 +39,7 @@ def build_results(
         grades: in any order, at most one for each sample.
         expected: task_id -> completions the run asked for, in the order of the task.
         ks: the k of every pass@k wanted.
+        decoding: counts of the decoding, summed over the sessions of the run; None where no model of ours ran.
 
     Raises:
         ValueError: `ks` is empty, some k asks for more completions than the run has for a problem, or the grades do not
@@ -48,7 +51,13 @@ def build_results(
     if any(grade.base is not None for grade in grades):
         tasks[f"{task_name} (base)"] = _task([_by_base(grade) for grade in grades], expected, ks)
     complete = all(task["complete"] for task in tasks.values())
-    return {"schema": SCHEMA, "protocol": dict(protocol), "complete": complete, "tasks": tasks}
+    return {
+        "schema": SCHEMA,
+        "protocol": dict(protocol),
+        "complete": complete,
+        "tasks": tasks,
+        **({"decoding": decoding_figures(decoding)} if decoding and "passes" in decoding else {}),
+    }
 
 
 def _by_base(grade: Grade) -> Grade:

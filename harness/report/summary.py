@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from harness.report.decoding import decoding_rows
+
 NOT_RECORDED = "not recorded"
 
 OPENS_HTML = re.compile("<(?=[A-Za-z/!?])")
@@ -30,6 +32,7 @@ def render_summary(run: Mapping[str, Any], results: Mapping[str, Any]) -> str:
         _scores(tasks),
         LEGEND,
         *_tests(tasks),
+        *_decoding(results),
         _verdicts(tasks),
         _modes(tasks),
         _covers(run, results["protocol"]),
@@ -88,6 +91,13 @@ def _tests(tasks: Mapping[str, Any]) -> list[str]:
     return [_table(("task", "checker", "strict accuracy", "test-case average"), rows), note]
 
 
+def _decoding(results: Mapping[str, Any]) -> list[str]:
+    """What speculative decoding did, where a model of ours was asked."""
+    if "decoding" not in results:
+        return []
+    return [_table(("decoding", ""), decoding_rows(results["decoding"]))]
+
+
 def _percent(share: float | None) -> str:
     return "not known: some tests were not run" if share is None else f"{100 * share:.2f} %"
 
@@ -109,12 +119,25 @@ def _covers(run: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:
     rows = [
         ("protocol", protocol.get("hash", NOT_RECORDED)),
         ("preset", (protocol.get("preset") or {}).get("name", NOT_RECORDED)),
+        *_model(run.get("config") or {}, asked="expected" in run),
         *((f"problems {reason}, left out", count) for reason, count in (protocol.get("excluded") or {}).items()),
         *(("data sha256", digest if name == NOT_RECORDED else f"{name}: {digest}") for name, digest in data.items()),
         ("sandbox layers", ", ".join(map(str, layers))),
         ("packages", run.get("packages", NOT_RECORDED)),
     ]
     return _table(("what the scores cover", ""), rows)
+
+
+def _model(config: Mapping[str, Any], *, asked: bool) -> list[tuple[str, object]]:
+    """The model and how it was sampled, where one was asked."""
+    if not asked:
+        return []
+    digest = f", sha256 {config['model_digest'][:16]}" if config["model_digest"] else ""
+    how = f"temperature {config['temperature']:g}"
+    if config["temperature"]:
+        how += f", top-p {config['top_p']:g}" + (f", top-k {config['top_k']}" if config["top_k"] else "")
+    how += f", at most {config['max_new_tokens']} tokens, seed {config['seed']}"
+    return [("model", f"{config['model']}{digest}"), ("sampling", how)]
 
 
 def _table(header: Iterable[object], rows: Iterable[Iterable[object]]) -> str:

@@ -99,7 +99,10 @@ BAD_ARGUMENTS: dict[str, tuple[list[str], str]] = {
     "engine": (["run", "--engine", "loacl"], "did you mean local?"),
     "packages": (["run", "--packages", "nunpy"], "did you mean numpy?"),
     "preset": (["run", "--preset", "codecs"], "has no prompt preset 'codecs'; accepted: codex"),
-    "model": (["run", "--model", "n/a"], "unknown model 'n/a'; accepted: reference, samples:FILE"),
+    "model": (
+        ["run", "--model", "n/a"],
+        "unknown model 'n/a'; accepted: mtp:DIR, hf:NAME_OR_DIR, openai:BASE_URL#MODEL, samples:FILE, reference",
+    ),
     "samples file": (["evaluate", "nowhere.jsonl"], "nowhere.jsonl: it cannot be read: No such file or directory"),
     "samples are a directory": (["evaluate", "."], "a folder without folders in it"),
     "file to import": (["import", "nowhere.jsonl", "--out", "x"], "nowhere.jsonl: there is no such file"),
@@ -352,7 +355,20 @@ def test_a_reader_who_goes_away_is_no_error(command: Any, tools: Any, unbuffered
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-COMMANDS = ("run", "generate", "evaluate", "report", "import", "export", "data", "tasks", "doctor", "bench")
+COMMANDS = (
+    "run",
+    "generate",
+    "evaluate",
+    "report",
+    "import",
+    "export",
+    "data",
+    "published",
+    "train",
+    "tasks",
+    "doctor",
+    "bench",
+)
 
 
 def test_help_names_every_command(command: Any) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.config import RunConfig, UsageError
-from harness.settings import CHOICES, byte_count, named_paths, resolve, whole_numbers, yes_or_no
+from harness.settings import CHOICES, GENERATION, byte_count, named_paths, resolve, whole_numbers, yes_or_no
 from tasks.catalog import TASKS, load_task
 
 
@@ -92,7 +92,17 @@ VALUES: dict[str, tuple[Any, str, str]] = {
     # choice -> its value, and how it is written in the environment and in TOML
     "task": ("other", "other", '"other"'),
     "preset": ("chat", "chat", '"chat"'),
-    "model": ("samples:x", "samples:x", '"samples:x"'),
+    "model": ("mtp:x", "mtp:x", '"mtp:x"'),
+    "n_samples": (3, "3", "3"),
+    "temperature": (0.3, "0.3", "0.3"),
+    "top_p": (0.5, "0.5", "0.5"),
+    "top_k": (7, "7", "7"),
+    "max_new_tokens": (99, "99", "99"),
+    "seed": (5, "5", "5"),
+    "batch_size": (16, "16", "16"),
+    "draft": ("2", "2", "2"),
+    "device": ("cpu", "cpu", '"cpu"'),
+    "dtype": ("float64", "float64", '"float64"'),
     "limit": (7, "7", "7"),
     "packages": ("host", "host", '"host"'),
     "cpu_s": (1.5, "1.5", "1.5"),
@@ -121,17 +131,33 @@ def test_every_choice_is_tried_below() -> None:
 
 @pytest.mark.parametrize("name", list(VALUES))
 def test_a_choice_can_be_typed(name: str) -> None:
-    assert getattr(resolve({name: VALUES[name][0]}, {}, None), name) == VALUES[name][0]
+    assert getattr(resolve({"model": "mtp:x", name: VALUES[name][0]}, {}, None), name) == VALUES[name][0]
 
 
 @pytest.mark.parametrize("name", list(VALUES))
 def test_a_choice_can_be_a_variable(name: str) -> None:
-    assert getattr(resolve({}, {f"HARNESS_{name.upper()}": VALUES[name][1]}, None), name) == VALUES[name][0]
+    environment = {"HARNESS_MODEL": "mtp:x", f"HARNESS_{name.upper()}": VALUES[name][1]}
+    assert getattr(resolve({}, environment, None), name) == VALUES[name][0]
 
 
 @pytest.mark.parametrize("name", list(VALUES))
 def test_a_choice_can_stand_in_a_file(tmp_path: Path, name: str) -> None:
-    assert getattr(resolve({}, {}, toml(tmp_path, f"{name} = {VALUES[name][2]}\n")), name) == VALUES[name][0]
+    model = "" if name == "model" else 'model = "mtp:x"\n'
+    path = toml(tmp_path, f"{model}{name} = {VALUES[name][2]}\n")
+    assert getattr(resolve({}, {}, path), name) == VALUES[name][0]
+
+
+def test_several_samples_are_sampled_where_nobody_says_how() -> None:
+    assert resolve({"model": "mtp:x"}, {}, None).temperature == 0
+    assert resolve({"model": "mtp:x", "n_samples": 2}, {}, None).temperature == 0.8
+    assert resolve({"model": "mtp:x", "n_samples": 2, "temperature": 0.1}, {}, None).temperature == 0.1
+
+
+@pytest.mark.parametrize("name", GENERATION)
+@pytest.mark.parametrize("model", ["reference", "samples:x"])
+def test_choices_of_a_model_are_refused_where_none_is_asked(name: str, model: str) -> None:
+    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} is for a model"):
+        resolve({"model": model, name: VALUES[name][0]}, {}, None)
 
 
 @pytest.mark.parametrize("name", list(TASKS))
@@ -179,7 +205,7 @@ def test_variables_that_are_no_choice_are_left_alone(name: str) -> None:
     [
         ("HARNESS_WORKER", "unknown choice HARNESS_WORKER; did you mean HARNESS_WORKERS"),
         ("HARNESS_MODEL_DIGEST", "unknown choice HARNESS_MODEL_DIGEST"),
-        ("HARNESS_XYZZY", "unknown choice HARNESS_XYZZY; accepted: HARNESS_CHALLENGE, "),
+        ("HARNESS_XYZZY", "unknown choice HARNESS_XYZZY; accepted: HARNESS_BATCH_SIZE, "),
     ],
 )
 def test_an_unknown_variable_of_ours_is_an_error(variable: str, said: str) -> None:

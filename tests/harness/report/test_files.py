@@ -32,5 +32,5 @@ def test_writing_again_replaces_the_report_with_the_same_bytes(tmp_path: Path, c
 
 def test_number_that_json_cannot_carry_leaves_no_file_behind(tmp_path: Path, complete: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
-        write_report(tmp_path, {}, {**complete, "decoding": {"tokens_per_forward": math.nan}})
+        write_report(tmp_path, {}, {**complete, "note": math.nan})
     assert list(tmp_path.iterdir()) == []
