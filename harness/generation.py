@@ -15,7 +15,7 @@ from harness.records import Key, RecordFile, Sample, shard_path
 from tasks.problem import Problem, Task
 
 if TYPE_CHECKING:
-    from models.backend import Backend, Completion, Request, Sampling
+    from models.backend import Backend, Completion, Fault, Request, Sampling
 
 
 def open_backend(config: RunConfig) -> Backend:
@@ -59,27 +59,36 @@ def generate(
     Rows are written in the order of `keys`, whatever order the answers come in: runs of the same seed write the same
     file.
     """
+    from models.backend import Fault
+
     requests, sampling = requests_for(config, task, problems, keys)
     faults: list[str] = []
-    place, waiting = {key: number for number, key in enumerate(keys)}, {}
+    place = {key: number for number, key in enumerate(keys)}
+    waiting: dict[int, Completion | Fault] = {}
     following = 0
-    try:
-        with (
-            RecordFile(shard_path(out, "samples")) as file,
-            Progress("generate", len(problems) * config.n_samples, done=_done(config, problems, keys)) as progress,
-        ):
+
+    def write(answer: Completion | Fault) -> None:
+        if isinstance(answer, Fault):
+            faults.append(f"{answer.task_id} sample {answer.index}: {answer.reason}")
+        else:
+            file.append(_sample(config, answer).to_row())
+
+    with (
+        RecordFile(shard_path(out, "samples")) as file,
+        Progress("generate", len(problems) * config.n_samples, done=_done(config, problems, keys)) as progress,
+    ):
+        try:
             for answer in backend.generate(requests, sampling):
                 waiting[place[answer.task_id, answer.index]] = answer
                 progress.step()
                 while following in waiting:
-                    ready = waiting.pop(following)
+                    write(waiting.pop(following))
                     following += 1
-                    if hasattr(ready, "reason"):
-                        faults.append(f"{ready.task_id} sample {ready.index}: {ready.reason}")
-                    else:
-                        file.append(_sample(config, ready).to_row())
-    finally:
-        _write_statistics(backend, out)
+        finally:
+            # Cut short: what has been answered is not lost because something before it has not.
+            for number in sorted(waiting):
+                write(waiting[number])
+            _write_statistics(backend, out)
     _report_faults(faults)
     return len(faults)
 

@@ -1,30 +1,34 @@
-"""Models in files: our own folders, the released multi-token checkpoints, and Llama folders of Hugging Face.
-
-Weights are mapped into memory and converted one at a time, so that a model is never there twice.
-"""
+"""Models in folders: our own, the released multi-token checkpoints, and Llama folders of Hugging Face."""
 
 from __future__ import annotations
 
-import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
 
 from models.backend import ModelUnavailable
-from models.mtp import MTPConfig, MTPTransformer, feed_forward_width
+from models.layouts import from_llama, llama_config, llama_description, llama_name, meta_config, to_llama
+from models.mtp import MTPConfig, MTPTransformer
 from models.tokenizer import Tokenizer, find_tokenizer, open_tokenizer
+from models.weights import SafetensorsFiles, TorchFile, checked, digest, filled, read_json
 
 FORMAT = "mtp-harness/model/1"
 
+_OUR_TOKENIZER = "mtp_harness_tokenizer"
+"""Where the config.json of a Llama folder of ours describes its tokenizer; other programs pass over it."""
+
 Layout = Literal["own", "meta", "llama"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +39,7 @@ class Loaded:
     """Ready to answer; its weights have no gradients."""
     tokenizer: Tokenizer
     digest: str
-    """sha256 over the files that decide what the model answers."""
+    """sha256 over its description and its weights."""
     layout: Layout
 
 
@@ -58,23 +62,144 @@ def load(
     Raises:
         ModelUnavailable: there is no such model, or its files are not what they should be.
     """
-    if (folder / "params.json").exists():
-        return _load_meta(folder, torch.device(device), dtype, tokenizer)
-    if not (folder / "config.json").exists():
+    if not folder.is_dir():
+        raise ModelUnavailable(f"{folder} is no folder; a model is a folder with its description and its weights")
+    described = read_json(folder / "config.json") if (folder / "config.json").exists() else {}
+    if described.get("format") == FORMAT:
+        return _load_own(folder, described, device, dtype)
+    if (folder / "params.json").exists() and ((folder / "consolidated.pth").exists() or not described):
+        return _load_meta(folder, device, dtype, tokenizer)
+    if not described:
         raise ModelUnavailable(
             f"{folder} holds no model: neither config.json (ours, or a Llama model) nor params.json (Meta's) is there"
         )
-    described = _read_json(folder / "config.json")
-    if described.get("format") == FORMAT:
-        return _load_own(folder, described, torch.device(device), dtype)
     if described.get("model_type") == "llama":
-        return _load_llama(folder, described, torch.device(device), dtype, tokenizer)
+        return _load_llama(folder, described, device, dtype, tokenizer)
     kind = described.get("model_type", described.get("format"))
     raise ModelUnavailable(f"{folder} is a model of kind {kind!r}; accepted: {FORMAT!r} and 'llama'; try hf:{folder}")
 
 
+def _load_own(
+    folder: Path, described: Mapping[str, Any], device: str | torch.device, dtype: torch.dtype | None
+) -> Loaded:
+    config = _own_config(described.get("model"), folder / "config.json")
+    weights = SafetensorsFiles(folder, ["model.safetensors"])
+    tokenizer = _fitting(open_tokenizer(folder, described.get("tokenizer", {})), config, folder)
+    return Loaded(
+        model=filled(config, weights, device=device, dtype=dtype),
+        tokenizer=tokenizer,
+        digest=digest(folder, ["config.json", *weights.files]),
+        layout="own",
+    )
+
+
+def _own_config(values: Any, path: Path) -> MTPConfig:
+    if not isinstance(values, dict):
+        raise ModelUnavailable(f'{path} does not describe a model: "model" is {values!r}; accepted: a JSON object')
+    unknown = sorted(set(values) - {field.name for field in fields(MTPConfig)})
+    if unknown:
+        raise ModelUnavailable(f"{path} does not describe a model: unknown {', '.join(unknown)}")
+    return checked(values, path)
+
+
+def _load_meta(
+    folder: Path, device: str | torch.device, dtype: torch.dtype | None, tokenizer: Tokenizer | None
+) -> Loaded:
+    if not (folder / "consolidated.pth").exists():
+        raise ModelUnavailable(f"{folder} has params.json, but no consolidated.pth; fetch it, both belong together")
+    params = read_json(folder / "params.json")
+    weights = TorchFile(folder, "consolidated.pth")
+    config = meta_config(
+        params,
+        folder,
+        vocab_size=_rows(weights, "tok_embeddings.weight"),
+        hidden_dim=_rows(weights, "layers.0.feed_forward.w1.weight"),
+    )
+    if config.num_future_tokens == 1:
+        _log.info("%s predicts the next token only: it has no extra_heads, and params.json names none", folder)
+    return Loaded(
+        model=filled(config, weights, device=device, dtype=dtype),
+        tokenizer=tokenizer or _fitting(find_tokenizer(folder), config, folder),
+        digest=digest(folder, ["params.json", *weights.files]),
+        layout="meta",
+    )
+
+
+def _rows(weights: TorchFile, name: str) -> int:
+    if name not in weights.names or weights.get(name).dim() != 2:
+        raise ModelUnavailable(
+            f"{weights.folder / weights.files[0]} has no matrix {name}: these are not the weights of a Llama model"
+        )
+    return weights.get(name).shape[0]
+
+
+def _load_llama(
+    folder: Path,
+    described: Mapping[str, Any],
+    device: str | torch.device,
+    dtype: torch.dtype | None,
+    tokenizer: Tokenizer | None,
+) -> Loaded:
+    config = llama_config(described, folder)
+    weights = SafetensorsFiles(folder, _llama_files(folder))
+    tied = _is_tied(described, weights)
+    if tokenizer is None:
+        ours = described.get(_OUR_TOKENIZER)
+        tokenizer = _fitting(open_tokenizer(folder, ours) if ours else find_tokenizer(folder), config, folder)
+    model = filled(
+        config,
+        weights,
+        device=device,
+        dtype=dtype,
+        theirs=lambda name: llama_name("tok_embeddings.weight" if tied and name == "output.weight" else name),
+        ordered=lambda name, weight: from_llama(name, weight, config),
+        unused=["lm_head.weight"] if tied else [],
+    )
+    return Loaded(
+        model=model, tokenizer=tokenizer, digest=digest(folder, ["config.json", *weights.files]), layout="llama"
+    )
+
+
+def _is_tied(described: Mapping[str, Any], weights: SafetensorsFiles) -> bool:
+    if not described.get("tie_word_embeddings", False):
+        return False
+    pair = ("model.embed_tokens.weight", "lm_head.weight")
+    if weights.names >= set(pair) and not torch.equal(*(weights.get(name) for name in pair)):
+        raise ModelUnavailable(
+            f"{weights.folder} says tie_word_embeddings, but its lm_head.weight is not its model.embed_tokens.weight; "
+            f"set it to false if both are meant"
+        )
+    return True
+
+
+def _llama_files(folder: Path) -> list[str]:
+    index = folder / "model.safetensors.index.json"
+    # In the order in which transformers looks for them.
+    if (folder / "model.safetensors").exists():
+        return ["model.safetensors"]
+    if not index.exists():
+        raise ModelUnavailable(
+            f"{folder} has neither model.safetensors nor model.safetensors.index.json; other files of weights are "
+            f"not read here; try hf:{folder}"
+        )
+    places = read_json(index).get("weight_map")
+    files = set(places.values()) if isinstance(places, dict) else set()
+    if not files or not all(isinstance(file, str) and Path(file).name == file for file in files):
+        raise ModelUnavailable(f"{index} has no weight_map from weights to the names of files beside it")
+    return sorted(files)
+
+
+def _fitting(tokenizer: Tokenizer, config: MTPConfig, folder: Path) -> Tokenizer:
+    if tokenizer.vocab_size > config.vocab_size:
+        raise ModelUnavailable(
+            f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model only {config.vocab_size}; "
+            f"they do not belong together"
+        )
+    return tokenizer
+
+
 # ---------------------------------------------------------------------------------------------------------------------
-# Ours
+# Writing
 # ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -86,7 +211,7 @@ def save(
     dtype: torch.dtype = torch.float16,
     card: str | None = None,
 ) -> None:
-    """Writes a model to a new folder, or over an older one; whoever reads meanwhile sees one of the two whole.
+    """Writes a model to a new folder, or over an older one, whose other files stay.
 
     Args:
         model: what is saved.
@@ -94,342 +219,96 @@ def save(
         folder: where to.
         dtype: what weights are stored in.
         card: the text of README.md.
+
+    Raises:
+        ValueError: the tokenizer has more tokens than the model.
     """
     from safetensors.torch import save_file
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
-        place = Path(name) / "model"
-        place.mkdir()
+    _check_fits(tokenizer, model)
+    with _written_beside(folder) as place:
         weights = {key: weight.detach().to("cpu", dtype).contiguous() for key, weight in model.state_dict().items()}
         save_file(weights, place / "model.safetensors")
         described = {"format": FORMAT, "model": asdict(model.config), "tokenizer": tokenizer.save(place)}
         (place / "config.json").write_text(json.dumps(described, indent=2) + "\n")
         if card is not None:
             (place / "README.md").write_text(card)
-        _exchange(place, folder, Path(name) / "old")
-
-
-def _exchange(new: Path, folder: Path, old: Path) -> None:
-    if folder.exists():
-        # What else lies in the folder stays in it.
-        for path in folder.iterdir():
-            if not (new / path.name).exists():
-                shutil.move(path, new / path.name)
-        os.rename(folder, old)
-    os.rename(new, folder)
-
-
-def _load_own(folder: Path, described: Mapping[str, Any], device: torch.device, dtype: torch.dtype | None) -> Loaded:
-    config = _config(folder / "config.json", described.get("model"))
-    tensors = _Safetensors(folder, ["model.safetensors"])
-    model = _filled(config, tensors.get, set(tensors.names), folder, device, dtype)
-    tokenizer = open_tokenizer(folder, described.get("tokenizer", {}))
-    if tokenizer.vocab_size > config.vocab_size:
-        raise ModelUnavailable(
-            f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model only {config.vocab_size}"
-        )
-    return Loaded(
-        model=model, tokenizer=tokenizer, digest=_digest(folder, ["config.json", *tensors.files]), layout="own"
-    )
-
-
-def _config(path: Path, values: Any) -> MTPConfig:
-    known = {field.name for field in fields(MTPConfig)}
-    try:
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ValueError(f"unknown {', '.join(unknown)}")
-        return MTPConfig(**values)
-    except (TypeError, ValueError) as error:
-        raise ModelUnavailable(f"{path} does not describe a model: {error}") from error
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Meta's
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def _load_meta(folder: Path, device: torch.device, dtype: torch.dtype | None, tokenizer: Tokenizer | None) -> Loaded:
-    path = folder / "consolidated.pth"
-    if not path.exists():
-        raise ModelUnavailable(f"{folder} has params.json, but no consolidated.pth")
-    try:
-        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-        shape = weights["tok_embeddings.weight"].shape
-        hidden = weights["layers.0.feed_forward.w1.weight"].shape[0]
-    except KeyError as error:
-        raise ModelUnavailable(f"{path} has no {error}: these are not the weights of a Llama model") from error
-    except Exception as error:  # pickles, zips and files fail in many ways
-        raise ModelUnavailable(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
-    config = meta_config(_read_json(folder / "params.json"), folder, vocab_size=shape[0], hidden_dim=hidden)
-    model = _filled(config, weights.__getitem__, set(weights), folder, device, dtype)
-    digest = _digest(folder, ["params.json", "consolidated.pth"])
-    return Loaded(model=model, tokenizer=tokenizer or find_tokenizer(folder), digest=digest, layout="meta")
-
-
-def meta_config(
-    params: Mapping[str, Any], folder: Path, *, vocab_size: int | None = None, hidden_dim: int | None = None
-) -> MTPConfig:
-    """The shape that a `params.json` describes.
-
-    Args:
-        params: its content.
-        folder: named in messages.
-        vocab_size: as the weights have it; the file may say -1.
-        hidden_dim: as the weights have it; the file says it by factors.
-
-    Raises:
-        ModelUnavailable: it does not describe a shape.
-    """
-    try:
-        stated = params.get("vocab_size", -1)
-        width = feed_forward_width(
-            params["dim"], multiple_of=params.get("multiple_of", 256), multiplier=params.get("ffn_dim_multiplier")
-        )
-        return MTPConfig(
-            vocab_size=vocab_size or stated,
-            dim=params["dim"],
-            num_layers=params["n_layers"],
-            num_heads=params["n_heads"],
-            num_kv_heads=params.get("n_kv_heads") or params["n_heads"],
-            hidden_dim=hidden_dim or width,
-            num_future_tokens=params.get("n_future_tokens", 1),
-            max_positions=params.get("max_seq_len", 4096),
-            rope_theta=params.get("rope_theta", 10_000.0),
-            norm_eps=params.get("norm_eps", 1e-5),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelUnavailable(f"{folder}/params.json does not describe a model: {error}") from error
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Llama folders
-# ---------------------------------------------------------------------------------------------------------------------
-
-_LLAMA_BLOCK = {
-    "attention.wq": "self_attn.q_proj",
-    "attention.wk": "self_attn.k_proj",
-    "attention.wv": "self_attn.v_proj",
-    "attention.wo": "self_attn.o_proj",
-    "feed_forward.w1": "mlp.gate_proj",
-    "feed_forward.w2": "mlp.down_proj",
-    "feed_forward.w3": "mlp.up_proj",
-    "attention_norm": "input_layernorm",
-    "ffn_norm": "post_attention_layernorm",
-}
-
-
-def _llama_name(name: str) -> str:
-    """The name that Hugging Face gives one of our parameters."""
-    fixed = {
-        "tok_embeddings.weight": "model.embed_tokens.weight",
-        "norm.weight": "model.norm.weight",
-        "output.weight": "lm_head.weight",
-    }
-    if name in fixed:
-        return fixed[name]
-    _, index, rest = name.split(".", 2)
-    return f"model.layers.{index}.{_LLAMA_BLOCK[rest.removesuffix('.weight')]}.weight"
-
-
-def _load_llama(
-    folder: Path,
-    described: Mapping[str, Any],
-    device: torch.device,
-    dtype: torch.dtype | None,
-    tokenizer: Tokenizer | None,
-) -> Loaded:
-    config = _llama_config(folder, described)
-    tensors = _Safetensors(folder, _llama_files(folder))
-    heads = {"attention.wq": config.num_heads, "attention.wk": config.num_kv_heads}
-    tied = "lm_head.weight" not in tensors.names and bool(described.get("tie_word_embeddings", False))
-
-    def get(name: str) -> Tensor:
-        theirs = "model.embed_tokens.weight" if tied and name == "output.weight" else _llama_name(name)
-        weight = tensors.get(theirs)
-        for part, count in heads.items():
-            if part in name:
-                return _interleaved(weight, count)
-        return weight
-
-    present = {
-        name for name in _names(config) if _llama_name(name) in tensors.names or (tied and name == "output.weight")
-    }
-    model = _filled(config, get, present, folder, device, dtype)
-    digest = _digest(folder, ["config.json", *tensors.files])
-    return Loaded(model=model, tokenizer=tokenizer or find_tokenizer(folder), digest=digest, layout="llama")
-
-
-def _llama_config(folder: Path, described: Mapping[str, Any]) -> MTPConfig:
-    rope = described.get("rope_parameters") or {}
-    scaling = described.get("rope_scaling") or {}
-    kind = scaling.get("rope_type", scaling.get("type", rope.get("rope_type", "default")))
-    refused = {
-        "rope_scaling": kind not in (None, "default"),
-        "attention_bias": described.get("attention_bias", False),
-        "mlp_bias": described.get("mlp_bias", False),
-        "hidden_act": described.get("hidden_act", "silu") != "silu",
-        "head_dim": described.get("head_dim", described["hidden_size"] // described["num_attention_heads"])
-        != described["hidden_size"] // described["num_attention_heads"],
-    }
-    unfit = [name for name, bad in refused.items() if bad]
-    if unfit:
-        raise ModelUnavailable(
-            f"{folder} needs {', '.join(unfit)}, which this implementation does not have; type --model hf:{folder}"
-        )
-    try:
-        return MTPConfig(
-            vocab_size=described["vocab_size"],
-            dim=described["hidden_size"],
-            num_layers=described["num_hidden_layers"],
-            num_heads=described["num_attention_heads"],
-            num_kv_heads=described.get("num_key_value_heads") or described["num_attention_heads"],
-            hidden_dim=described["intermediate_size"],
-            max_positions=described.get("max_position_embeddings", 2048),
-            rope_theta=described.get("rope_theta", rope.get("rope_theta", 10_000.0)),
-            norm_eps=described.get("rms_norm_eps", 1e-6),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelUnavailable(f"{folder}/config.json does not describe a Llama model: {error}") from error
-
-
-def _llama_files(folder: Path) -> list[str]:
-    index = folder / "model.safetensors.index.json"
-    if not index.exists():
-        return ["model.safetensors"]
-    return sorted(set(_read_json(index).get("weight_map", {}).values()))
-
-
-def _interleaved(weight: Tensor, heads: int) -> Tensor:
-    """Rows of a projection from Hugging Face's order (first and second halves of a head) to neighbouring pairs."""
-    ordered: Tensor = weight.unflatten(0, (heads, 2, -1)).transpose(1, 2).flatten(0, 2)
-    return ordered
-
-
-def _halved(weight: Tensor, heads: int) -> Tensor:
-    """The inverse of `_interleaved`."""
-    ordered: Tensor = weight.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)
-    return ordered
 
 
 def export_llama(model: MTPTransformer, tokenizer: Tokenizer, folder: Path) -> None:
     """Writes the path to the next token as a Llama folder, in 32 bits.
 
     Raises:
-        ValueError: that path has a part that a Llama model has not.
+        ValueError: that path has a part that a Llama model has not, or the tokenizer has more tokens than the model.
     """
     from safetensors.torch import save_file
 
     config = model.config
+    _check_fits(tokenizer, model)
     if config.head_type == "linear" or (config.head_type == "anticausal" and config.num_future_tokens > 1):
-        raise ValueError(f"the next token of {config.head_type} heads does not come out of a Llama model")
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = {}
-    for name, weight in model.state_dict().items():
-        if name.startswith(("extra_heads", "extra_outputs")):
+        raise ValueError(
+            f"the next token of {config.head_type} heads does not come out of a Llama model; "
+            f"accepted: transformer, causal, replicated"
+        )
+    with _written_beside(folder) as place:
+        weights = {
+            llama_name(name): to_llama(name, weight.detach().to("cpu", torch.float32), config).contiguous()
+            for name, weight in model.state_dict().items()
+            if not name.startswith(("extra_heads", "extra_outputs"))
+        }
+        save_file(weights, place / "model.safetensors", metadata={"format": "pt"})
+        described = {
+            **llama_description(config, num_layers=len(model.layers)),
+            "bos_token_id": tokenizer.start_id,
+            "eos_token_id": list(tokenizer.end_ids),
+            _OUR_TOKENIZER: tokenizer.save(place),
+        }
+        (place / "config.json").write_text(json.dumps(described, indent=2) + "\n")
+
+
+def _check_fits(tokenizer: Tokenizer, model: MTPTransformer) -> None:
+    if tokenizer.vocab_size > model.config.vocab_size:
+        raise ValueError(
+            f"the tokenizer has {tokenizer.vocab_size} tokens, the model only {model.config.vocab_size}; "
+            f"give the model vocab_size = {tokenizer.vocab_size}"
+        )
+
+
+@contextmanager
+def _written_beside(folder: Path) -> Iterator[Path]:
+    """A new folder to write in, which then takes the place of `folder`. Until then the older one is untouched, and it
+    comes back if it cannot be replaced. Between two renames there is none for a moment."""
+    folder = folder.resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
+        new, old = Path(name) / "new", Path(name) / "old"
+        new.mkdir()
+        yield new
+        if not folder.exists():
+            os.rename(new, folder)
+            return
+        # Linked and not moved: the older folder stays whole, and whoever has such a file open writes to the same.
+        _link_others(folder, new)
+        os.rename(folder, old)
+        try:
+            os.rename(new, folder)
+        except BaseException:
+            os.rename(old, folder)
+            raise
+
+
+def _link_others(folder: Path, new: Path) -> None:
+    for path in folder.iterdir():
+        if (new / path.name).exists():
             continue
-        weight = weight.detach().to("cpu", torch.float32)
-        if ".wq." in name or ".wk." in name:
-            weight = _halved(weight, config.num_heads if ".wq." in name else config.num_kv_heads)
-        weights[_llama_name(name)] = weight.contiguous()
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    described = {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "vocab_size": config.vocab_size,
-        "hidden_size": config.dim,
-        "intermediate_size": config.hidden_dim,
-        "num_hidden_layers": len(model.layers),
-        "num_attention_heads": config.num_heads,
-        "num_key_value_heads": config.num_kv_heads,
-        "max_position_embeddings": config.max_positions,
-        "rope_theta": config.rope_theta,
-        "rms_norm_eps": config.norm_eps,
-        "hidden_act": "silu",
-        "tie_word_embeddings": False,
-        "bos_token_id": tokenizer.start_id,
-        "eos_token_id": list(tokenizer.end_ids),
-        "dtype": "float32",
-    }
-    (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n")
-    tokenizer.save(folder)
+        if path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, new / path.name, symlinks=True, copy_function=_link)
+        else:
+            _link(path, new / path.name)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Files and weights
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-class _Safetensors:
-    """The tensors of some safetensors files, mapped, read when they are asked for."""
-
-    def __init__(self, folder: Path, files: list[str]) -> None:
-        from safetensors import SafetensorError, safe_open
-
-        self.files = files
-        self._where: dict[str, Any] = {}
-        for file in files:
-            try:
-                opened = safe_open(str(folder / file), framework="pt")
-            except (OSError, SafetensorError) as error:
-                raise ModelUnavailable(f"{folder / file} cannot be read: {error}") from error
-            self._where |= dict.fromkeys(opened.keys(), opened)
-
-    @property
-    def names(self) -> set[str]:
-        return set(self._where)
-
-    def get(self, name: str) -> Tensor:
-        tensor: Tensor = self._where[name].get_tensor(name)
-        return tensor
-
-
-def _names(config: MTPConfig) -> list[str]:
-    with torch.device("meta"):
-        return list(MTPTransformer(config).state_dict())
-
-
-def _filled(
-    config: MTPConfig,
-    get: Callable[[str], Tensor],
-    present: set[str],
-    folder: Path,
-    device: torch.device,
-    dtype: torch.dtype | None,
-) -> MTPTransformer:
-    """A model of that shape with these weights; each is converted by itself, and goes straight to its place."""
-    with torch.device("meta"):
-        model = MTPTransformer(config)
-    wanted = dict(model.named_parameters())
-    missing = [name for name in wanted if name not in present]
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise ModelUnavailable(f"{folder} lacks the weight {missing[0]}{more}")
-    for name, empty in wanted.items():
-        weight = get(name)
-        if weight.shape != empty.shape:
-            raise ModelUnavailable(f"{folder}: {name} is {list(weight.shape)}, not {list(empty.shape)}")
-        owner, _, last = name.rpartition(".")
-        # A copy in any case: what is mapped would be read from the disk again and again.
-        kept = torch.empty(weight.shape, dtype=dtype or weight.dtype, device=device).copy_(weight)
-        setattr(model.get_submodule(owner), last, nn.Parameter(kept, requires_grad=False))
-    return model.eval()
-
-
-def _read_json(path: Path) -> dict[str, Any]:
+def _link(source: str | Path, place: str | Path) -> None:
     try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ModelUnavailable(f"{path} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise ModelUnavailable(f"{path} is no JSON object")
-    return content
-
-
-def _digest(folder: Path, files: list[str]) -> str:
-    total = hashlib.sha256()
-    for name in files:
-        with (folder / name).open("rb") as file:
-            total.update(hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()
+        os.link(source, place, follow_symlinks=False)
+    except OSError:  # a file system without links
+        shutil.copy2(source, place, follow_symlinks=False)

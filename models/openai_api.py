@@ -1,85 +1,124 @@
-"""A server that speaks OpenAI's protocol as a backend: vLLM, llama.cpp, SGLang, TGI, or the real one.
+"""A server that speaks OpenAI's protocol as a backend: vLLM, SGLang, llama.cpp, TGI, Ollama, or the original.
 
 What goes wrong on the way to a model is no answer of the model: it is tried again, and what stays without an answer is
-a `Fault`, never an empty completion.
+a `Fault`, which is asked again on resume, never an empty completion.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
-import datetime
-import email.utils
+import contextlib
 import json
 import os
 import random
+import re
+import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from models.backend import Completion, Fault, ModelUnavailable, Request, Sampling
+import urllib3
+
+from models.backend import Completion, Fault, FinishReason, ModelUnavailable, Request, Sampling
 from models.catalog import Options
+from models.retry import Again, asked_wait_s, wait_s
 
-if TYPE_CHECKING:
-    import urllib3
-
-MAX_STOPS = 4
-"""More stop strings than this the protocol does not take; all of them are looked for here again."""
-ATTEMPTS = 6
-LONGEST_WAIT_S = 60.0
+CONCURRENCY = 16
+MAX_ATTEMPTS = 6
 TIMEOUT_S = 600.0
-"""Of one answer: a loaded server may take minutes for a long completion."""
+"""Of silence: a loaded server says nothing for minutes while it writes a long completion."""
+CONNECT_TIMEOUT_S = 10.0
+PATIENCE_S = 900.0
+"""A server that has answered nothing for so long ends the run, instead of failing every request that is left."""
+MAX_STOPS = 4
+"""The protocol takes no more stop strings."""
+SEED_BITS = 31
+"""Some servers keep seeds in 32 bits with a sign."""
 
-_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 529})
-"""Statuses that another attempt may not meet."""
+_FINISH: dict[Any, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    # What text-generation-inference has called them.
+    "eos_token": "stop",
+    "stop_sequence": "stop",
+}
+"""Any other reason (a filter, a call of a tool, none) is nothing that the model answered to the problem."""
+
+_BUSY = frozenset({408, 409, 425, 429})
+"""Statuses below 500 that another attempt may not meet."""
 _HOPELESS = frozenset({401, 403, 404, 405})
-"""Statuses that every request would meet."""
+"""Statuses that every request would meet, as long as none has been answered."""
 
 
 def open_backend(place: str, options: Options) -> OpenAIBackend:
     """`openai:BASE_URL#MODEL`, or `openai:BASE_URL#MODEL@chat` for the endpoint of conversations.
 
+    A name that itself ends in `@chat` is written `NAME@chat@completions`. The key is taken from OPENAI_API_KEY, unless
+    the address has a user and a password.
+
     Raises:
         ValueError: the place is not of that form.
-        ModelUnavailable: nothing answers there.
+        ModelUnavailable: nothing answers there, or not for this model and key.
     """
-    base_url, hash_sign, model = place.partition("#")
-    parts = urlsplit(base_url)
-    if not hash_sign or not model or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(
-            f"openai:{place} does not name a server and a model; type for example openai:http://localhost:8000/v1#NAME"
-        )
-    name, at, endpoint = model.rpartition("@")
-    chat = bool(at) and endpoint == "chat"
-    backend = OpenAIBackend(
-        base_url,
-        name if chat else model,
-        chat=chat,
-        concurrency=options.batch_size,
-        api_key=os.environ.get("OPENAI_API_KEY"),
-    )
-    backend.probe()
+    base_url, model, chat = parse_place(place)
+    key = os.environ.get("OPENAI_API_KEY")
+    backend = OpenAIBackend(base_url, model, chat=chat, concurrency=options.batch_size, api_key=key)
+    try:
+        backend.probe()
+    except BaseException:
+        backend.close()
+        raise
     return backend
 
 
-class _Refused(Exception):
-    """The server's answer to one request, which another attempt would not change."""
+def parse_place(place: str) -> tuple[str, str, bool]:
+    """(address, name of the model, whether it is asked as a conversation) of what follows `openai:`.
+
+    Raises:
+        ValueError: it is not of that form.
+    """
+    base_url, _, model = place.partition("#")
+    name, _, endpoint = model.rpartition("@")
+    if name and endpoint in ("chat", "completions"):
+        model = name
+    if not model or not _is_address(base_url):
+        # The place may hold a password: it is not repeated.
+        raise ValueError(
+            "openai: takes the address of a server, up to /v1 and without a query, and the name of a model; type for "
+            "example openai:http://localhost:8000/v1#NAME, or ...#NAME@chat for its endpoint of conversations"
+        )
+    return base_url, model, bool(name) and endpoint == "chat"
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not parts.query
+    except ValueError:  # a port that is no number, an unclosed bracket
+        return False
 
 
 class OpenAIBackend:
     """A model behind HTTP.
 
+    The seed of each request is folded to `SEED_BITS` bits and sent; whether it repeats a text is the server's affair.
+
     Args:
-        base_url: up to `/v1`.
+        base_url: up to `/v1`. A user and a password in it are sent to the server, in place of the key.
         model: the name that the server knows it by.
-        chat: whether prompts are messages of a conversation.
-        concurrency: requests in flight.
         api_key: sent as a bearer token; in no message and no record.
-        attempts: of each request.
-        timeout_s: of each attempt.
-        sleep: waits so many seconds.
-        now: seconds since 1970, for dates in Retry-After.
+        chat: whether a prompt is the message of a conversation, or a text to go on with.
+        concurrency: requests in flight.
+        timeout_s: of silence in each attempt.
+        max_attempts: of each request.
+        sleep: waits so many seconds; None for a wait that `close` ends.
+        clock: seconds since 1970.
+
+    Raises:
+        ValueError: the key cannot be sent.
     """
 
     def __init__(
@@ -87,41 +126,33 @@ class OpenAIBackend:
         base_url: str,
         model: str,
         *,
-        chat: bool = False,
-        concurrency: int = 16,
         api_key: str | None = None,
-        attempts: int = ATTEMPTS,
+        chat: bool = False,
+        concurrency: int = CONCURRENCY,
         timeout_s: float = TIMEOUT_S,
+        max_attempts: int = MAX_ATTEMPTS,
         sleep: Callable[[float], None] | None = None,
-        now: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        import urllib3
-
-        self._base_url = base_url.rstrip("/")
         self._model = model
         self._chat = chat
+        self._endpoint = "chat/completions" if chat else "completions"
         self._concurrency = concurrency
-        self._attempts = attempts
-        self._closing = threading.Event()
-        self._sleep = sleep or self._wait
-        self._now = now
-        self._fingerprints: set[str] = set()
-        self._counts = {"requests": 0, "retries": 0, "faults": 0, "tokens": 0}
+        self._max_attempts = max_attempts
+        self._sleep = sleep
+        self._clock = clock
+        self._server = _Server(base_url, api_key, connections=concurrency, timeout_s=timeout_s)
         self._lock = threading.Lock()
-        self._headers = {"Content-Type": "application/json"}
-        parts = urlsplit(self._base_url)
-        if parts.username or parts.password:
-            self._headers |= urllib3.make_headers(basic_auth=f"{parts.username or ''}:{parts.password or ''}")
-            host = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
-            self._base_url = urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
-        if api_key:
-            self._headers["Authorization"] = f"Bearer {api_key}"
-        self._pool = urllib3.PoolManager(
-            maxsize=concurrency, block=False, retries=False, timeout=urllib3.Timeout(connect=10.0, read=timeout_s)
-        )
+        self._calls: set[_Call] = set()
+        self._closed = False
+        self._heard_s: float | None = None
+        """When the model last answered; None before it has."""
+        self._since_s = clock()
+        self._counts = dict.fromkeys(("completions", "tokens", "requests", "retries", "faults"), 0)
+        self._fingerprints: dict[str, int] = {}
 
     def __repr__(self) -> str:
-        return f"OpenAIBackend({self._base_url!r}, {self._model!r})"
+        return f"OpenAIBackend({self._server.base_url!r}, {self._model!r}, chat={self._chat})"
 
     # -----------------------------------------------------------------------------------------------------------------
     # The protocol of backends
@@ -129,211 +160,480 @@ class OpenAIBackend:
 
     def facts(self) -> dict[str, Any]:
         return {
-            "model": f"openai:{self._base_url}#{self._model}",
+            "model": f"openai:{self._server.base_url}#{self._model}{'@chat' if self._chat else ''}",
             "digest": "",
-            "endpoint": "chat/completions" if self._chat else "completions",
+            "base_url": self._server.base_url,
+            "endpoint": self._endpoint,
+            "seed_bits": SEED_BITS,
         }
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Completion | Fault]:
-        with concurrent.futures.ThreadPoolExecutor(self._concurrency, thread_name_prefix="openai") as threads:
-            waiting: set[concurrent.futures.Future[Completion | Fault]] = set()
-            try:
-                for request in requests:
-                    if len(waiting) >= 2 * self._concurrency:
-                        done, waiting = concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED)
-                        yield from (future.result() for future in done)
-                    waiting.add(threads.submit(self._answer, request, sampling))
-                for future in concurrent.futures.as_completed(waiting):
-                    yield future.result()
-            except BaseException:  # also of whoever consumes: no thread is left behind
-                self._closing.set()
-                threads.shutdown(cancel_futures=True)
-                raise
-
-    def statistics(self) -> Mapping[str, Any]:
-        return {**self._counts, "system_fingerprints": ", ".join(sorted(self._fingerprints))}
-
-    def close(self) -> None:
-        self._closing.set()
-        self._pool.clear()
-
-    def probe(self) -> None:
-        """Asks the server whether it is there.
+        """As in `Backend`.
 
         Raises:
-            ModelUnavailable: it is not, or it refuses the key.
+            ModelUnavailable: every request would be refused, or the server has not answered for `PATIENCE_S`.
         """
-        import urllib3
-
+        call = _Call(self._concurrency, lambda request, stop: self._answer(request, sampling, stop))
+        with self._lock:
+            self._calls.add(call)
+            self._since_s = self._clock()
+            if self._closed:
+                call.stop.set()
         try:
-            answer = self._pool.request("GET", f"{self._base_url}/models", headers=self._headers, redirect=False)
-        except urllib3.exceptions.HTTPError as error:
+            yield from call.answers(requests)
+        finally:  # also where whoever consumes has stopped
+            self._end(call)
+
+    def statistics(self) -> Mapping[str, Any]:
+        with self._lock:
+            return {**self._counts, "system_fingerprints": dict(self._fingerprints)}
+
+    def close(self) -> None:
+        """Ends what is in flight; requests that are not yet answered become faults."""
+        with self._lock:
+            self._closed = True
+            calls = list(self._calls)
+        for call in calls:
+            self._end(call)
+        self._server.close()
+
+    def _end(self, call: _Call) -> None:
+        call.end(self._server.hang_up)
+        with self._lock:
+            self._calls.discard(call)
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Before the first token
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def probe(self) -> None:
+        """Asks the server for its models, and where ours is not among them, for one token.
+
+        Raises:
+            ModelUnavailable: nothing answers, or not for this model and key.
+        """
+        status, headers, data = self._reach("GET", "models", None)
+        names = _names(data) if status == 200 else []
+        if self._model in names:
+            return
+        if status in (401, 403) or 300 <= status < 400:
+            raise self._unavailable(status, headers, data)
+        # Some servers list no models, and some know a model by more names than they list.
+        status, headers, data = self._reach("POST", self._endpoint, {**self._prompt("1 + 1 ="), "max_tokens": 1})
+        if not 200 <= status < 300:
+            raise self._unavailable(status, headers, data, names)
+        try:
+            _first_choice(_decoded(data))
+            self._hear()
+        except Again as error:
             raise ModelUnavailable(
-                f"nothing answers at {self._base_url} ({_reason(error)}); start the server"
-            ) from error
-        if answer.status in (401, 403):
-            raise self._no_entry(answer.status)
+                f"what answers at {self._server.base_url} does not speak OpenAI's protocol ({error}); does the address "
+                "end before /completions, usually with /v1?"
+            ) from None
+
+    def _reach(self, method: str, path: str, body: Mapping[str, Any] | None) -> _Reply:
+        """The server's reply, after the time that it takes to load a model."""
+        chance = random.Random(0)
+        for attempt in range(self._max_attempts):
+            try:
+                reply = self._server.ask(method, path, body)
+            except Again as error:
+                raise ModelUnavailable(
+                    f"nothing answers at {self._server.base_url} ({error}); start the server, or correct the address"
+                ) from None
+            if not _passes(reply[0]):
+                return reply
+            if attempt + 1 < self._max_attempts:
+                asked_s = asked_wait_s(reply[1].get("Retry-After"), self._clock())
+                (self._sleep or time.sleep)(wait_s(attempt, chance, asked_s))
+        raise ModelUnavailable(
+            f"{self._server.base_url} has no answer to {path} (status {reply[0]}: {self._server.message(reply[2])}); "
+            "look at the server's log, or type the same command again later"
+        )
+
+    def _unavailable(
+        self, status: int, headers: Mapping[str, str], data: bytes, names: Sequence[str] = ()
+    ) -> ModelUnavailable:
+        url = self._server.base_url
+        said = self._server.message(data)
+        if status == 401:  # some servers repeat parts of the key
+            return ModelUnavailable(f"{url} does not accept the key (status 401); put one into OPENAI_API_KEY")
+        if status == 403:
+            return ModelUnavailable(f"{url} refuses us (status 403: {said}); is the right key in OPENAI_API_KEY?")
+        if 300 <= status < 400:
+            there = _without_secrets(headers.get("Location", ""))
+            return ModelUnavailable(
+                f"{url} sends us on to {there!r} (status {status}); if you trust it, name that address"
+            )
+        known = f"its models are {', '.join(names[:10])}" if names else f"`curl {url}/models` lists its models"
+        return ModelUnavailable(
+            f"{url}/{self._endpoint} does not answer for the model {self._model!r} (status {status}: {said}); {known}; "
+            "an address usually ends with /v1, and a model of conversations is named NAME@chat"
+        )
 
     # -----------------------------------------------------------------------------------------------------------------
     # One request
     # -----------------------------------------------------------------------------------------------------------------
 
-    def _answer(self, request: Request, sampling: Sampling) -> Completion | Fault:
+    def _answer(self, request: Request, sampling: Sampling, stop: threading.Event) -> Completion | Fault:
         chance = random.Random(request.seed)
-        reason = "closed before it was asked"
-        for attempt in range(self._attempts):
-            if self._closing.is_set():
-                break
+        reason = "it was not asked"
+        for attempt in range(self._max_attempts):
+            if stop.is_set():
+                return self._fault(request, f"closed before there was an answer ({reason})")
             try:
-                return self._completion(request, sampling, self._post(request, sampling))
-            except _Refused as error:
-                return self._fault(request, str(error))
-            except _Again as error:
+                return self._attempt(request, sampling)
+            except Again as error:
                 reason = str(error)
-                if attempt + 1 < self._attempts:
-                    self._count("retries")
-                    usual = min(LONGEST_WAIT_S, 0.5 * 2**attempt) * (0.5 + chance.random())
-                    self._sleep(usual if error.after_s is None else min(error.after_s, LONGEST_WAIT_S))
-        return self._fault(request, f"{reason}; {self._attempts} attempts")
+                if attempt + 1 < self._max_attempts and not stop.is_set():
+                    self._count(retries=1)
+                    (self._sleep or stop.wait)(wait_s(attempt, chance, error.after_s))
+        if not stop.is_set():
+            self._lose_patience(reason)
+        return self._fault(request, f"{reason}; {self._max_attempts} attempts")
 
-    def _wait(self, seconds: float) -> None:
-        self._closing.wait(seconds)
-
-    def _fault(self, request: Request, reason: str) -> Fault:
-        self._count("faults")
-        return Fault(task_id=request.task_id, index=request.index, reason=reason)
-
-    def _count(self, name: str, by: int = 1) -> None:
-        with self._lock:
-            self._counts[name] += by
-
-    def _post(self, request: Request, sampling: Sampling) -> Any:
-        import urllib3
-
-        self._count("requests")
-        endpoint = "chat/completions" if self._chat else "completions"
-        try:
-            answer = self._pool.request(
-                "POST",
-                f"{self._base_url}/{endpoint}",
-                body=json.dumps(self._body(request, sampling)).encode(),
-                headers=self._headers,
-                redirect=False,  # the key is for this host
-            )
-        except urllib3.exceptions.HTTPError as error:
-            raise _Again(_reason(error)) from error
-        if answer.status == 200:
-            try:
-                return json.loads(answer.data)
-            except ValueError as error:
-                raise _Again(f"an answer that is no JSON: {error}") from error
-        self._refuse(answer)
-        raise AssertionError
+    def _attempt(self, request: Request, sampling: Sampling) -> Completion | Fault:
+        """
+        Raises:
+            Again: another attempt may succeed.
+            ModelUnavailable: every request would meet this.
+        """
+        self._count(requests=1)
+        status, headers, data = self._server.ask("POST", self._endpoint, self._body(request, sampling))
+        said = f"status {status}: {self._server.message(data)}" if not 200 <= status < 300 else ""
+        if _passes(status):
+            raise Again(said, after_s=asked_wait_s(headers.get("Retry-After"), self._clock()))
+        if said:
+            # A server that has answered others refuses this one for what it says, for example.
+            if self._heard_s is None and (status in _HOPELESS or 300 <= status < 400):
+                raise self._unavailable(status, headers, data)
+            self._hear()
+            return self._fault(request, said)
+        answer = _decoded(data)
+        completion = self._completion(request, sampling, answer)
+        self._hear(answer.get("system_fingerprint"))
+        return completion
 
     def _body(self, request: Request, sampling: Sampling) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "model": self._model,
+        body = self._prompt(request.prompt) | {
             "max_tokens": sampling.max_new_tokens,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "n": 1,
-            # Some servers keep seeds in 32 bits with a sign.
-            "seed": request.seed & 0x7FFFFFFF,
+            "seed": folded_seed(request.seed),
         }
-        if self._chat:
-            body["messages"] = [{"role": "user", "content": request.prompt}]
-        else:
-            body["prompt"] = request.prompt
-        if sampling.top_k:
+        if sampling.top_k:  # not OpenAI's, but understood by the servers that people run themselves
             body["top_k"] = sampling.top_k
-        if sampling.stops:
-            body["stop"] = list(sampling.stops[:MAX_STOPS])
+        stops = sent_stops(sampling.stops)
+        if stops:
+            body["stop"] = list(stops)
         return body
 
-    def _refuse(self, answer: urllib3.BaseHTTPResponse) -> None:
-        """Raises what another status than 200 means."""
-        said = _message(answer.data)
-        if answer.status in _AGAIN:
-            raise _Again(
-                f"status {answer.status}: {said}", after_s=self._retry_after(answer.headers.get("Retry-After"))
-            )
-        if answer.status in _HOPELESS:
-            raise self._no_entry(answer.status, said)
-        raise _Refused(f"status {answer.status}: {said}")
+    def _prompt(self, text: str) -> dict[str, Any]:
+        if self._chat:
+            return {"model": self._model, "messages": [{"role": "user", "content": text}]}
+        return {"model": self._model, "prompt": text}
 
-    def _no_entry(self, status: int, said: str = "") -> ModelUnavailable:
-        if status in (401, 403):
-            return ModelUnavailable(
-                f"{self._base_url} refuses us with status {status}; put a key that it knows into OPENAI_API_KEY"
-            )
-        return ModelUnavailable(
-            f"{self._base_url} does not know the model {self._model!r}, or not this endpoint "
-            f"(status {status}: {said}); `curl {self._base_url}/models` lists its models"
-        )
-
-    def _retry_after(self, text: str | None) -> float | None:
-        """Seconds that a server asks us to wait: a number of them, or a date."""
-        if not text:
-            return None
-        try:
-            return max(0.0, float(text))
-        except ValueError:
-            pass
-        try:
-            when = email.utils.parsedate_to_datetime(text)
-        except ValueError:
-            return None
-        if when.tzinfo is None:
-            when = when.replace(tzinfo=datetime.UTC)
-        return max(0.0, when.timestamp() - self._now())
-
-    def _completion(self, request: Request, sampling: Sampling, answer: Any) -> Completion | Fault:
-        try:
-            choice = answer["choices"][0]
-            text = choice["message"]["content"] if self._chat else choice["text"]
-            reason = choice["finish_reason"]
-            usage = answer.get("usage") or {}
-        except (AttributeError, KeyError, IndexError, TypeError) as error:
-            raise _Again(f"an answer without a completion ({error!r})") from error
-        if reason not in ("stop", "length") or not isinstance(text, str):
-            # A filter or a tool call is nothing that the model answered to the problem.
-            return self._fault(request, f"the server ended the answer for the reason {reason!r}")
-        if answer.get("system_fingerprint"):
-            self._fingerprints.add(str(answer["system_fingerprint"]))
+    def _completion(self, request: Request, sampling: Sampling, answer: Mapping[str, Any]) -> Completion | Fault:
+        choice = _first_choice(answer)
+        num_tokens = _num_tokens(answer)
+        said = choice.get("finish_reason")
+        if said not in _FINISH:
+            return self._fault(request, f"the server ended the answer for the reason {said!r}")
+        text = self._text(choice, num_tokens)
         cut = min((place for place in map(text.find, sampling.stops) if place >= 0), default=None)
-        num_tokens = usage.get("completion_tokens")
-        self._count("tokens", num_tokens or 0)
+        self._count(completions=1, tokens=num_tokens or 0)
         return Completion(
             task_id=request.task_id,
             index=request.index,
-            text=text if cut is None else text[:cut],
-            finish_reason="stop" if cut is not None else reason,
+            text=text[:cut],
+            finish_reason=_FINISH[said] if cut is None else "stop",
             num_tokens=num_tokens,
         )
 
+    def _text(self, choice: Mapping[str, Any], num_tokens: int | None) -> str:
+        message = choice.get("message") if self._chat else choice
+        if not isinstance(message, dict):
+            raise Again("an answer without a completion")
+        text = message.get("content" if self._chat else "text")
+        if text is None and self._chat and num_tokens:
+            return ""  # all its tokens went into thoughts that are no part of the answer
+        if not isinstance(text, str):
+            raise Again("an answer without a text")
+        return text
 
-class _Again(Exception):
-    """What another attempt may not meet."""
+    # -----------------------------------------------------------------------------------------------------------------
+    # Counts
+    # -----------------------------------------------------------------------------------------------------------------
 
-    def __init__(self, reason: str, *, after_s: float | None = None) -> None:
-        super().__init__(reason)
-        self.after_s = after_s
+    def _count(self, **counts: int) -> None:
+        with self._lock:
+            for name, count in counts.items():
+                self._counts[name] += count
+
+    def _hear(self, fingerprint: object = None) -> None:
+        with self._lock:
+            self._heard_s = self._clock()
+            if isinstance(fingerprint, str) and fingerprint:
+                self._fingerprints[fingerprint] = self._fingerprints.get(fingerprint, 0) + 1
+
+    def _fault(self, request: Request, reason: str) -> Fault:
+        self._count(faults=1)
+        return Fault(task_id=request.task_id, index=request.index, reason=reason)
+
+    def _lose_patience(self, reason: str) -> None:
+        with self._lock:
+            silent_s = self._clock() - max(self._since_s, self._heard_s or 0.0)
+        if silent_s > PATIENCE_S:
+            raise ModelUnavailable(
+                f"{self._server.base_url} has answered nothing for {silent_s / 60:.0f} minutes (last: {reason}); "
+                "when it is well again, type the same command again"
+            )
 
 
-def _message(data: bytes) -> str:
-    """What the server says is wrong, in one line."""
-    text = data.decode(errors="replace")
+# ---------------------------------------------------------------------------------------------------------------------
+# Texts and numbers of the protocol
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def folded_seed(seed: int) -> int:
+    """`SEED_BITS` bits in which every bit of the seed has a say."""
+    folded = 0
+    while seed:
+        folded ^= seed & ((1 << SEED_BITS) - 1)
+        seed >>= SEED_BITS
+    return folded
+
+
+def sent_stops(stops: Sequence[str]) -> tuple[str, ...]:
+    """The stop strings that the server may look for, at most `MAX_STOPS`; all of them are looked for here again.
+
+    A server that ends a text at one stop string takes away what another one that overlaps it needs to be seen. So one
+    that can begin inside another is not sent.
+    """
+    return tuple(stop for stop in stops if not any(_begins_inside(stop, other) for other in stops))[:MAX_STOPS]
+
+
+def _begins_inside(stop: str, other: str) -> bool:
+    rests = (other[place:] for place in range(1, len(other)))
+    return any(rest.startswith(stop) or stop.startswith(rest) for rest in rests)
+
+
+def _passes(status: int) -> bool:
+    return status in _BUSY or status >= 500
+
+
+def _decoded(data: bytes) -> dict[str, Any]:
     try:
-        said = json.loads(text)
-        error = said.get("error", said)
-        text = error.get("message", text) if isinstance(error, dict) else str(error)
-    except (ValueError, AttributeError):
-        pass
-    return " ".join(str(text).split())[:300]
+        answer = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise Again(f"an answer that is no JSON ({error})") from None
+    if not isinstance(answer, dict):
+        raise Again("an answer without a completion")
+    return answer
 
 
-def _reason(error: Exception) -> str:
-    """An exception of the HTTP library without the addresses of its objects."""
-    inner = getattr(error, "reason", None) or error
-    text = str(inner).rpartition(": ")[2] or str(inner)
-    return f"{type(inner).__name__}: {text}"
+def _first_choice(answer: Mapping[str, Any]) -> dict[str, Any]:
+    choices = answer.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise Again("an answer without a completion")
+    return choices[0]
+
+
+def _num_tokens(answer: Mapping[str, Any]) -> int | None:
+    usage = answer.get("usage")
+    count = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    return count if isinstance(count, int) and count >= 0 else None
+
+
+def _names(data: bytes) -> list[str]:
+    """The models that a server lists; none where it lists none that can be read."""
+    try:
+        models = _decoded(data).get("data")
+    except Again:
+        return []
+    rows = models if isinstance(models, list) else []
+    return [row["id"] for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
+
+
+def _without_secrets(url: str) -> str:
+    """An address without user, password, query and fragment."""
+    address = url.split("?")[0].split("#")[0]
+    scheme, separator, rest = address.rpartition("//")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Requests in flight
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class _Call:
+    """One `generate`: its threads, and how they are ended.
+
+    Args:
+        concurrency: threads.
+        answer: never waits long once the event is set.
+    """
+
+    def __init__(self, concurrency: int, answer: Callable[[Request, threading.Event], Completion | Fault]) -> None:
+        self.stop = threading.Event()
+        self._concurrency = concurrency
+        self._answer = answer
+        self._threads = concurrent.futures.ThreadPoolExecutor(concurrency, thread_name_prefix="openai")
+        self._idle = threading.Condition()
+        self._busy = 0
+
+    def answers(self, requests: Sequence[Request]) -> Iterator[Completion | Fault]:
+        waiting: set[concurrent.futures.Future[Completion | Fault]] = set()
+        for request in requests:
+            if len(waiting) >= 2 * self._concurrency:
+                done, waiting = concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+            waiting.add(self._submitted(request))
+        yield from (future.result() for future in concurrent.futures.as_completed(waiting))
+
+    def _submitted(self, request: Request) -> concurrent.futures.Future[Completion | Fault]:
+        try:
+            return self._threads.submit(self._run, request)
+        except RuntimeError:  # ended meanwhile
+            answered: concurrent.futures.Future[Completion | Fault] = concurrent.futures.Future()
+            answered.set_result(self._answer(request, self.stop))
+            return answered
+
+    def _run(self, request: Request) -> Completion | Fault:
+        with self._idle:
+            self._busy += 1
+        try:
+            return self._answer(request, self.stop)
+        finally:
+            with self._idle:
+                self._busy -= 1
+                self._idle.notify_all()
+
+    def end(self, hang_up: Callable[[], None]) -> None:
+        """Ends all threads, those that wait for the server too; when this returns there are none."""
+        self.stop.set()
+        with self._idle:
+            while self._busy:
+                hang_up()  # again and again: a connection may just have come about
+                self._idle.wait(0.05)
+        self._threads.shutdown()
+
+
+_Reply = tuple[int, Mapping[str, str], bytes]
+"""(status, headers, body)"""
+
+
+class _Server:
+    """One server, its connections, and the secrets that it alone is told.
+
+    Raises:
+        ValueError: the key cannot be sent.
+    """
+
+    def __init__(self, base_url: str, api_key: str | None, *, connections: int, timeout_s: float) -> None:
+        parts = urlsplit(base_url)
+        self.base_url = _without_secrets(base_url).rstrip("/")
+        self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        self._secrets = [secret for secret in self._authorize(parts.username, parts.password, api_key) if secret]
+        self._path = urlsplit(self.base_url).path
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._pool = urllib3.connection_from_url(
+            self.base_url,
+            maxsize=connections,
+            retries=False,
+            timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=timeout_s),
+        )
+        self._watch_sockets()
+
+    def _authorize(self, user: str | None, password: str | None, api_key: str | None) -> list[str]:
+        """Sets the header that lets us in; what of it must not be shown."""
+        if user or password:
+            user, password = unquote(user or ""), unquote(password or "")
+            basic = urllib3.make_headers(basic_auth=f"{user}:{password}")["authorization"]
+            self._headers["Authorization"] = basic
+            return [password, basic.partition(" ")[2]]
+        key = (api_key or "").strip()
+        if not key:
+            return []
+        if not (key.isascii() and key.isprintable()):
+            raise ValueError("the key in OPENAI_API_KEY has characters that no header can carry; type it anew")
+        self._headers["Authorization"] = f"Bearer {key}"
+        return [key]
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> _Reply:
+        """The server's reply. Redirections are not followed: the key is for this server.
+
+        Raises:
+            Again: none came.
+        """
+        try:
+            reply = self._pool.urlopen(
+                method,
+                f"{self._path}/{path}",
+                body=None if body is None else json.dumps(body).encode(),
+                headers=self._headers,
+                redirect=False,
+            )
+            return reply.status, reply.headers, reply.data
+        except urllib3.exceptions.HTTPError as error:
+            raise Again(self._shown(_reason(error))) from None
+
+    def message(self, data: bytes) -> str:
+        """What the server says is wrong, in one line."""
+        text = data.decode(errors="replace")
+        with contextlib.suppress(ValueError, RecursionError):
+            said = json.loads(text)
+            while isinstance(said, dict) and (said.get("error") or said.get("message")):
+                said = said.get("error") or said["message"]
+            text = said if isinstance(said, str) else text
+        return self._shown(" ".join(text.split()))[:300]
+
+    def _shown(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    def hang_up(self) -> None:
+        """Ends whatever waits on a connection now."""
+        with self._lock:
+            for each in list(self._sockets):
+                _shut(each)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+        self.hang_up()
+        self._pool.close()
+
+    def _watch_sockets(self) -> None:
+        """Remembers every socket: to close a connection does not wake the thread that waits on it, to shut its socket
+        does."""
+        plain = self._pool.ConnectionCls
+
+        def connect(connection: Any) -> None:
+            plain.connect(connection)
+            with self._lock:
+                self._sockets.add(connection.sock)
+                if self._closed:
+                    _shut(connection.sock)
+
+        self._pool.ConnectionCls = type("WatchedConnection", (plain,), {"connect": connect})
+
+
+def _shut(connected: socket.socket) -> None:
+    # Not the method of an encrypted socket, which forgets the encryption under the feet of the thread that reads.
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(connected, socket.SHUT_RDWR)
+
+
+def _reason(error: urllib3.exceptions.HTTPError) -> str:
+    """An exception of the HTTP library, without the object that it begins with."""
+    return f"{type(error).__name__}: {_OBJECT.sub('', str(error))}"
+
+
+_OBJECT = re.compile(r"^<?[\w.]*Connection[\w.]*(\([^)]*\)| object at \w+>?): ")

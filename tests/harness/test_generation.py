@@ -103,7 +103,7 @@ def test_a_server_without_an_answer_leaves_samples_missing_and_asked_for_again(
 
 
 BAD = {
-    "no folder": (["--model", "mtp:/nowhere"], 3, "holds no model"),
+    "no folder": (["--model", "mtp:/nowhere"], 3, "/nowhere"),
     "unknown kind": (["--model", "gpt:x"], 2, "unknown model 'gpt:x'"),
     "nothing named": (["--model", "mtp:"], 2, "accepted: mtp:DIR"),
     "same samples": (["--model", "mtp:x", "-n", "2", "--temperature", "0"], 2, "would all be the same"),
