@@ -53,13 +53,13 @@ def step_costs(shape: str, batch_size: int) -> list[StepCost]:
 
 
 def as_text(timings: Iterable[Timing]) -> str:
-    """A table; beside each measured speed-up stands what tokens per forward and the cost of a step promise."""
+    """A table. `tokens/s` has everything in it; `decoding` leaves out the prompts, and so does the speed-up over plain
+    decoding, beside which stands what tokens per forward and the cost of a step promise."""
     lines = []
     for batch_size, group in _by_batch(timings).items():
         lines.append(f"batch {batch_size}: {next(iter(group.values())).tokens} tokens, medians of turns")
-        lines.append(
-            f"  {'':14}{'tokens/s':>10}{'spread':>14}{'tok/fwd':>9}{'c(k)':>7}{'speed-up':>10}{'promised':>10}"
-        )
+        names = (("tokens/s", 10), ("spread", 14), ("decoding", 10), ("tok/fwd", 9), ("c(k)", 7), ("speed-up", 10))
+        lines.append(f"  {'':14}" + "".join(f"{name:>{width}}" for name, width in (*names, ("promised", 10))))
         lines += [_line(timing, group) for timing in group.values()]
         best = max((one for one in group.values() if one.path != "transformers"), key=lambda one: one.tokens_per_s)
         if "transformers" in group:
@@ -83,10 +83,12 @@ def _line(timing: Timing, group: Mapping[str, Timing]) -> str:
     slowest, fastest = (timing.tokens / second for second in (max(timing.seconds), min(timing.seconds)))
     cost = timing.step_s / plain.step_s if timing.step_s and plain.step_s else None
     promised = timing.tokens_per_forward / cost if cost and timing.tokens_per_forward else None
+    decoding, plainly = timing.decode_tokens_per_s, plain.decode_tokens_per_s
+    speed_up = decoding / plainly if decoding and plainly else timing.tokens_per_s / plain.tokens_per_s
     return (
         f"  {timing.path:14}{timing.tokens_per_s:10.0f}{f'{slowest:.0f} to {fastest:.0f}':>14}"
-        f"{_figure(timing.tokens_per_forward):>9}{_figure(cost):>7}"
-        f"{timing.tokens_per_s / plain.tokens_per_s:10.2f}{_figure(promised):>10}"
+        f"{'' if decoding is None else f'{decoding:.0f}':>10}"
+        f"{_figure(timing.tokens_per_forward):>9}{_figure(cost):>7}{speed_up:10.2f}{_figure(promised):>10}"
     )
 
 

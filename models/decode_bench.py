@@ -39,7 +39,9 @@ class Timing:
     batch_size: int
     tokens: int
     seconds: tuple[float, ...]
-    """Of each turn."""
+    """Of each turn, from the requests to the last completion."""
+    decode_seconds: tuple[float, ...] = ()
+    """The same without running the prompts, which every path does alike; empty where that is not known."""
     tokens_per_forward: float | None = None
     step_s: float | None = None
     """Mean of a step over the whole batch, in the fastest turn."""
@@ -48,8 +50,17 @@ class Timing:
     def tokens_per_s(self) -> float:
         return self.tokens / statistics.median(self.seconds)
 
+    @property
+    def decode_tokens_per_s(self) -> float | None:
+        """Prompts left out."""
+        return self.tokens / statistics.median(self.decode_seconds) if self.decode_seconds else None
+
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "tokens_per_s": self.tokens_per_s}
+        return {
+            **asdict(self),
+            "tokens_per_s": self.tokens_per_s,
+            "decode_tokens_per_s": self.decode_tokens_per_s,
+        }
 
 
 def measure(
@@ -153,6 +164,7 @@ def _in_turns(
     backends: dict[str, Measured], requests: Sequence[Request], sampling: Sampling, batch_size: int, turns: int
 ) -> Iterator[Timing]:
     seconds: dict[str, list[float]] = {path: [] for path in backends}
+    decode_seconds: dict[str, list[float]] = {path: [] for path in backends}
     tokens: dict[str, int] = {}
     forwards: dict[str, float | None] = {}
     steps: dict[str, float] = {}
@@ -165,7 +177,11 @@ def _in_turns(
                 continue  # what only the first call does
             seconds[path].append(time.perf_counter() - started)
             tokens[path] = sum(answer.num_tokens or 0 for answer in answers)
-            forwards[path], step_s = _counted(before, backend.statistics(), path)
+            after = backend.statistics()
+            if "prompt_s" in after:
+                prompt_s = after["prompt_s"] - before.get("prompt_s", 0.0)
+                decode_seconds[path].append(seconds[path][-1] - prompt_s)
+            forwards[path], step_s = _counted(before, after, path)
             if step_s is not None:
                 steps[path] = min(step_s, steps.get(path, step_s))
     for path in backends:
@@ -174,6 +190,7 @@ def _in_turns(
             batch_size=batch_size,
             tokens=tokens[path],
             seconds=tuple(seconds[path]),
+            decode_seconds=tuple(decode_seconds[path]),
             tokens_per_forward=forwards[path],
             step_s=steps.get(path),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,17 +38,23 @@ class TrainingCost:
     seconds: float
     """Of forward and backward, median."""
     peak_bytes: int
-    """The most that tensors made in a step held at one time; weights and their gradients are not among them."""
+    """The most that tensors made in a step held at one time, beside the weights and their gradients."""
 
 
 class PeakMemory(TorchDispatchMode):
-    """Counts the bytes of tensors that are made inside, as long as they live."""
+    """Counts the bytes of tensors that are made inside, as long as they live.
 
-    def __init__(self) -> None:
+    Args:
+        before: tensors that are there already; their views, and what is written into them, are nothing new.
+    """
+
+    def __init__(self, before: Iterable[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's own
         self.held: int = 0
         self.peak: int = 0
         self._seen = WeakIdKeyDictionary()
+        for tensor in before:
+            self._seen[tensor.untyped_storage()] = True
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = function(*args, **(kwargs or {}))
@@ -77,9 +83,11 @@ def all_heads_at_once(model: MTPTransformer, tokens_BT: Tensor) -> None:
 
 def peak_bytes(model: MTPTransformer, tokens_BT: Tensor, step: Callable[[MTPTransformer, Tensor], Any]) -> int:
     """The most that a step holds beside the weights and their gradients."""
+    before = [tokens_BT]
     for weight in model.parameters():
         weight.grad = torch.zeros_like(weight)
-    with PeakMemory() as memory:
+        before += [weight, weight.grad]
+    with PeakMemory(before) as memory:
         step(model, tokens_BT)
     peak: int = memory.peak
     return peak

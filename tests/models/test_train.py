@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from models.mtp import MTPConfig, MTPTransformer
 from models.token_files import Document, TokenFile, write
@@ -81,6 +83,64 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path) -> N
     assert same(again.model, whole.model)
 
 
+class Typed(TokenFile):
+    """Data during whose reading, before the step of that number, Ctrl-C is typed so many times."""
+
+    before_step: int
+    times: int
+
+    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        for _ in range(self.times if step == self.before_step else 0):
+            signal.raise_signal(signal.SIGINT)
+        return super().batch(step)
+
+
+@pytest.mark.parametrize(("times", "steps"), [(1, 6), (2, 5)], ids=["once", "twice"])
+def test_ctrl_c_waits_for_the_step_under_way_unless_typed_twice(tmp_path: Path, times: int, steps: int) -> None:
+    whole = trainer(tmp_path / "whole")
+    whole.run()
+    data(tmp_path / "data", CONFIG)
+    typed = Typed(tmp_path / "data", length=CONFIG.length, batch_size=CONFIG.batch_size, seed=CONFIG.seed)
+    typed.before_step, typed.times = 5, times
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(SHAPE, CONFIG, typed, tmp_path).run()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    again = trainer(tmp_path)
+    assert again.resume()
+    assert again.step == steps
+    again.run()
+    assert same(again.model, whole.model)
+
+
+def test_an_update_that_was_interrupted_half_way_is_not_kept(tmp_path: Path) -> None:
+    whole = trainer(tmp_path / "whole")
+    whole.run()
+    counted = itertools.count(1)
+
+    def interrupt(*_: object) -> None:
+        if next(counted) == 6:
+            raise KeyboardInterrupt
+
+    handle = register_optimizer_step_post_hook(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            trainer(tmp_path / "part", dataclasses.replace(CONFIG, checkpoint_every=4)).run()
+    finally:
+        handle.remove()
+    again = trainer(tmp_path / "part")
+    assert again.resume()
+    assert again.step == 4
+    again.run()
+    assert same(again.model, whole.model)
+
+
+def test_a_run_in_a_thread_leaves_signals_alone(tmp_path: Path) -> None:
+    one = trainer(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(one.run).result()
+    assert one.step == 12
+
+
 _KILLED = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -90,32 +150,71 @@ one = test_train.trainer(Path(sys.argv[2]), test_train.CHECKPOINTED)
 one.resume()
 one.run(lambda step: print(step.step, flush=True))
 """
-CHECKPOINTED = dataclasses.replace(CONFIG, steps=40, checkpoint_every=4)
+CHECKPOINTED = dataclasses.replace(CONFIG, steps=40, checkpoint_every=3)
 
 
-@pytest.mark.slow
-def test_a_run_that_is_killed_at_any_moment_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [(17,), pytest.param((3, 9, 8, 2), marks=pytest.mark.slow)], ids=str)
+def test_a_run_that_is_killed_at_any_moment_goes_on_to_the_same_weights(tmp_path: Path, kills: tuple[int, ...]) -> None:
     whole = trainer(tmp_path / "whole", CHECKPOINTED)
     whole.run()
     command = [sys.executable, "-c", _KILLED, str(Path(__file__).parent), str(tmp_path / "part")]
-    for after in (3, 9, 8):
+    for after in kills:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         for _ in range(after):
-            process.stdout.readline()
-        os.kill(process.pid, signal.SIGKILL)
+            assert process.stdout.readline()
+        process.kill()
         process.communicate()
-    subprocess.run(command, check=True, capture_output=True)
+        assert process.returncode == -signal.SIGKILL
     last = trainer(tmp_path / "part", CHECKPOINTED)
     assert last.resume()
-    assert last.step == 40
+    assert 0 < last.step < 40
+    last.run()
     assert same(last.model, whole.model)
+    rows = [json.loads(line) for line in (tmp_path / "part" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(1, 41))
 
 
 def test_a_folder_of_another_run_is_refused_with_the_difference(tmp_path: Path) -> None:
     trainer(tmp_path).run()
-    with pytest.raises(ValueError, match=r"config\.peak_lr: 0\.003 before, 0\.1 now"):
+    with pytest.raises(ValueError, match=r"training\.peak_lr: 0\.003 before, 0\.1 now"):
         trainer(tmp_path, dataclasses.replace(CONFIG, peak_lr=0.1)).resume()
+
+
+def test_other_data_is_another_run(tmp_path: Path) -> None:
+    trainer(tmp_path).run()
+    write(tmp_path / "data", [Document(tokens=[1, 2, 3] * 100, weights=[1.0] * 300)], vocab_size=257)
+    with pytest.raises(ValueError, match=r"data\.sha256: '\w{64}' before, '\w{64}' now"):
+        trainer(tmp_path).resume()
+
+
+def test_how_often_is_logged_and_kept_may_change(tmp_path: Path) -> None:
+    trainer(tmp_path).checkpoint()
+    assert trainer(tmp_path, dataclasses.replace(CONFIG, log_every=3, checkpoint_every=5)).resume()
+
+
+def test_what_is_no_checkpoint_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"not one")
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is no checkpoint.*--out"):
+        trainer(tmp_path).resume()
+
+
+def test_lines_of_metrics_that_a_kill_has_torn_are_dropped(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"step": 9}\n{"st')
+    trainer(tmp_path).run()
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(1, 13))
+
+
+def test_seconds_are_those_of_all_sessions(tmp_path: Path) -> None:
+    one = trainer(tmp_path)
+    one.run()
+    assert one.latest is not None
+    again = trainer(tmp_path)
+    assert again.resume()
+    assert again.latest == one.latest
+    again.run()
+    assert again.latest.seconds == one.latest.seconds
 
 
 def test_a_loss_that_is_no_number_stops_training_and_leaves_the_checkpoint(tmp_path: Path) -> None:
@@ -148,12 +247,42 @@ def test_the_learning_rate_rises_straight_and_falls_by_a_cosine() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"steps": 0}, {"warmup": 12}, {"warmup": -1}, {"peak_lr": 0.0}, {"final_ratio": 2.0}, {"dtype": "int8"}],
+    [
+        *({"steps": 0}, {"warmup": 12}, {"warmup": -1}, {"peak_lr": 0.0}, {"peak_lr": math.inf}, {"peak_lr": math.nan}),
+        *({"final_ratio": 2.0}, {"final_ratio": math.nan}, {"dtype": "int8"}, {"seed": -1}),
+    ],
     ids=str,
 )
 def test_choices_that_make_no_training_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):
         dataclasses.replace(CONFIG, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"length": 2}, "have no token 2 places ahead"),
+        ({"length": 65}, "does not fit into max_positions 64"),
+        ({"device": "tpu"}, "no device 'tpu' on this machine; accepted: auto, cpu"),
+        ({"device": "cuda:99"}, "no device 'cuda:99'"),
+    ],
+    ids=str,
+)
+def test_what_model_or_machine_cannot_do_is_refused_at_once(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        trainer(tmp_path, dataclasses.replace(CONFIG, **change))  # type: ignore[arg-type]
+
+
+def test_weights_of_norms_do_not_decay(tmp_path: Path) -> None:
+    # Tokens that count nothing have no gradient: all that is left of an update is the decay.
+    write(tmp_path / "data", [Document(tokens=[1, 2, 3] * 100, weights=[0.0] * 300)], vocab_size=257)
+    one = trainer(tmp_path, dataclasses.replace(CONFIG, steps=1, warmup=0))
+    before = [weight.detach().clone() for weight in one.model.parameters()]
+    one.run()
+    for weight, old in zip(one.model.parameters(), before, strict=True):
+        torch.testing.assert_close(weight, old * (1 - 3e-3 * 0.1) if old.dim() > 1 else old)
 
 
 def test_16_bit_products_train_32_bit_weights(tmp_path: Path) -> None:
