@@ -21,15 +21,22 @@ def decoding_figures(statistics: Mapping[str, Any]) -> dict[str, Any]:
         drafts; passes in which a text ended are not in it, because what they would have accepted is not known.
         `accepted_by_position`: of the passes that drafted at least j tokens, the share that accepted j or more, for
         j = 1, 2, ... `acceptance_rate`: drafts accepted over drafts made. `step_seconds`: k -> mean seconds of a step.
-        `tokens_per_second`: of decoding, prompts and judging left out.
+        `step_cost_ratio`: c(k), the same beside a step over one token, where there were any. `speedup_estimate`: tokens
+        per forward over the mean cost of a pass, what decoding has gained over plain steps of this very run; batches of
+        a run are of unlike size, so `bench decode` is where it is measured. `tokens_per_second`: of decoding, prompts
+        and judging left out.
     """
     histogram = {int(k): counts for k, counts in statistics["accepted"].items()}
     steps, step_s = statistics["steps"], statistics["step_s"]
+    seconds = {k: _over(step_s[k], steps[k]) for k in steps}
+    plain = seconds.get("1")
+    tokens_per_forward = _over(statistics["tokens"], statistics["passes"])
+    mean_cost = _over(sum(step_s.values()), sum(steps.values()) * plain) if plain else None
     return {
         "completions": statistics["completions"],
         "tokens": statistics["tokens"],
         "passes": statistics["passes"],
-        "tokens_per_forward": _over(statistics["tokens"], statistics["passes"]),
+        "tokens_per_forward": tokens_per_forward,
         "accepted_histogram": {str(k): counts for k, counts in sorted(histogram.items())},
         "accepted_by_position": _by_position(histogram),
         "acceptance_rate": _over(
@@ -37,7 +44,9 @@ def decoding_figures(statistics: Mapping[str, Any]) -> dict[str, Any]:
             sum((k - 1) * sum(counts) for k, counts in histogram.items()),
         ),
         "steps": dict(steps),
-        "step_seconds": {k: _over(step_s[k], steps[k]) for k in steps},
+        "step_seconds": seconds,
+        "step_cost_ratio": {k: second / plain for k, second in seconds.items() if second} if plain else {},
+        "speedup_estimate": tokens_per_forward / mean_cost if tokens_per_forward and mean_cost else None,
         "tokens_per_second": _over(statistics["tokens"], statistics["decode_s"]),
         "decode_seconds": statistics["decode_s"],
         "prompt_tokens": statistics["prompt_tokens"],
@@ -69,6 +78,10 @@ def decoding_rows(decoding: Mapping[str, Any]) -> list[tuple[str, object]]:
         ("steps over k tokens", steps),
         ("tokens per second", _number(decoding["tokens_per_second"], 0)),
     ]
+    if decoding["step_cost_ratio"]:
+        costs = ", ".join(f"{ratio:.2f} for {k}" for k, ratio in decoding["step_cost_ratio"].items())
+        rows.append(("cost of a step beside one over 1 token", costs))
+        rows.append(("estimated gain over plain decoding", f"{_number(decoding['speedup_estimate'])} times"))
     if decoding["close_calls"]:
         rows.append(("close calls decided in 64 bits", f"{decoding['close_calls']} of {decoding['tokens']} tokens"))
     if decoding["cut_prompts"]:
