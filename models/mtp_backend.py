@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from models.backend import Completion, ModelUnavailable, Request, Sampling
 from models.catalog import Options
 from models.checkpoint import Loaded, load
 from models.draft_length import DraftLength, FastestLength, FixedLength
+from models.mtp import MTPTransformer
 from models.speculative import Decoder, exact_copy
 from models.step import StepModel
 
@@ -25,7 +27,24 @@ def open_backend(place: str, options: Options) -> MTPBackend:
     """
     device = chosen_device(options.device)
     dtype = _dtype(options.dtype, device)
-    return MTPBackend(load(Path(place), device=device, dtype=dtype), place, options)
+    loaded = load(Path(place), device=device, dtype=dtype)
+    if device.type == "cpu":
+        _settle_threads(loaded.model)
+    return MTPBackend(loaded, place, options)
+
+
+SMALL_PARAMETERS = 30_000_000
+"""Up to this size a second thread gains little: steps are short, and threads wait for one another at each product."""
+
+
+def _settle_threads(model: MTPTransformer) -> None:
+    """One thread for a small model, unless the user has said how many.
+
+    Measured on 2 cores, 2.7M parameters, 32 texts at once: two threads take 0.87 of the time where nothing else runs,
+    and up to 50 times as long beside another program, because one waits in a loop for the other, which is not running.
+    """
+    if "OMP_NUM_THREADS" not in os.environ and sum(part.numel() for part in model.parameters()) <= SMALL_PARAMETERS:
+        torch.set_num_threads(1)
 
 
 def chosen_device(name: str) -> torch.device:

@@ -80,7 +80,7 @@ def test_random_models_write_the_text_of_a_decoder_without_cache_batch_or_drafts
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS.values(), ids=SAMPLINGS)
-@pytest.mark.parametrize("n", [2, 4])
+@pytest.mark.parametrize("n", [pytest.param(2, marks=pytest.mark.slow), 4])
 @pytest.mark.parametrize("head_type", HEADS)
 def test_taught_models_in_32_bits_write_the_same_for_every_k_batch_and_order(
     trained: dict[tuple[HeadType, int], MTPTransformer], head_type: HeadType, n: int, sampling: Sampling
@@ -158,7 +158,7 @@ class Recorded:
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.3, 0.9])
-@pytest.mark.parametrize("k", [2, 4])
+@pytest.mark.parametrize("k", [pytest.param(2, marks=pytest.mark.slow), 4])
 @pytest.mark.parametrize("head_type", HEADS)
 def test_every_step_accepts_what_heads_without_a_cache_would_have_had_accepted(
     trained: dict[tuple[HeadType, int], MTPTransformer], head_type: HeadType, k: int, temperature: float
