@@ -12,7 +12,6 @@ from harness.generation import requests_for, wanted
 if TYPE_CHECKING:
     from models.decode_bench import StepCost, Timing
 
-BATCH_SIZES = (1, 8, 32)
 PAPER_COSTS = {2: 1.05, 3: 1.09, 4: 1.15}
 """Cost of a step over k tokens beside one: tokens per forward over speed-up, Table S2 of Gloeckle et al. 2024, code."""
 PAPER_TOKENS = {1: 1.0, 2: 1.94, 3: 2.78, 4: 3.50}

@@ -358,9 +358,9 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 def _config(parsed: argparse.Namespace, **fixed: Any) -> Any:
     from harness.config import UsageError
-    from harness.settings import CONVERTERS, resolve
+    from harness.settings import CHOICES, CONVERTERS, resolve
 
-    typed = {name: value for name, value in vars(parsed).items() if name in _CHOICES and name != "samples"}
+    typed = {name: value for name, value in vars(parsed).items() if name in CHOICES or name == "subset"}
     if "data" in typed:
         typed["data"] = _named_paths("--data", typed["data"])
     for name in ("ks", "memory_bytes"):
@@ -377,11 +377,6 @@ _FLAGS = {
     "ks": "-k; type for example -k 1,10",
     "memory_bytes": "--memory; type for example --memory 512M",
 }
-_CHOICES = frozenset(
-    {"task", "preset", "model", "limit", "subset", "workers", "engine", "sandbox", "packages", "cpu_s", "cpu_factor"}
-    | {"memory_bytes", "ks", "split", "challenge", "checker", "data"}
-    | {"n_samples", "temperature", "top_p", "top_k", "max_new_tokens", "seed", "batch_size", "draft", "device", "dtype"}
-)
 
 
 def _named_paths(origin: str, texts: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -74,12 +74,6 @@ def naive_losses(model: MTPTransformer, tokens_BT: Tensor, weights_BT: Tensor | 
     )
 
 
-@torch.no_grad()
-def losses_of(model: MTPTransformer, tokens_BT: Tensor, weights_BT: Tensor | None = None) -> Tensor:
-    """losses_N, without gradients."""
-    return naive_losses(model, tokens_BT, weights_BT)
-
-
 def _check_length(model: MTPTransformer, tokens_BT: Tensor) -> None:
     heads, length = model.config.num_future_tokens, tokens_BT.shape[1]
     if length <= heads:

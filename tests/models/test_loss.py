@@ -9,7 +9,7 @@ import pytest
 import torch
 from small import small_model
 
-from models.loss import backward, losses_of, naive_losses
+from models.loss import backward, naive_losses
 from models.mtp import HeadType, MTPConfig, MTPTransformer
 from models.train_bench import PeakMemory, all_heads_at_once, peak_bytes
 
@@ -37,7 +37,7 @@ def test_losses_and_gradients_are_those_of_the_sum(head_type: HeadType, n: int, 
 def test_each_head_is_scored_on_the_token_so_many_places_ahead() -> None:
     model = small_model(n=3, spread=0.3)
     logits = model(TOKENS, return_all_heads=True)
-    losses = losses_of(model, TOKENS)
+    losses = naive_losses(model, TOKENS)
     for head in range(3):
         chosen = [
             logits[b, t, head].log_softmax(-1)[TOKENS[b, t + 1 + head]] for b in range(3) for t in range(17 - 1 - head)
@@ -49,7 +49,7 @@ def test_targets_of_weight_zero_count_nothing() -> None:
     model = small_model(n=2, spread=0.3)
     weights = torch.ones_like(WEIGHTS)
     weights[:, 9:] = 0
-    torch.testing.assert_close(losses_of(model, TOKENS, weights), losses_of(model, TOKENS[:, :9]))
+    torch.testing.assert_close(naive_losses(model, TOKENS, weights), naive_losses(model, TOKENS[:, :9]))
 
 
 def test_gradients_add_up_over_parts_of_a_batch() -> None:
