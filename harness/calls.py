@@ -51,7 +51,7 @@ EVERY_TEST = {"apps-official", "apps-strict"}
 MOST_PROCESSES = 8
 """A program whose processes end again and again is given no more than so many; the tests left over end as the last."""
 
-PACKED_BYTES = 16 << 10
+PACKED_BYTES = 128 << 10
 """Expected answers up to this size travel with every batch of programs; a slot need not run the reference then."""
 
 REFERENCE_OUTPUT_BYTES = 64 << 20
@@ -163,7 +163,7 @@ def _reference_answers(
     limits = replace(limits, output_bytes=max(limits.output_bytes, REFERENCE_OUTPUT_BYTES))
     calls = cases.calls(reference)[:first]
     answers: list[Answer] = []
-    with opened(sandbox, reference, limits, calls, stay=False, watch=False) as session:
+    with opened(sandbox, reference, limits, calls, stay=False, watch=False, grouped=True) as session:
         try:
             _begin(session)
             for _ in calls:
@@ -273,6 +273,7 @@ class Run:
         self._sandbox = sandbox
         self._stages = stages
         self._alone = alone
+        self._frames = expected.frames if cases.same_is_right else ()
         self._results: list[Result] = []
         self._failed: Result | None = None
         self._executions: list[Execution] = []
@@ -302,7 +303,9 @@ class Run:
         calls = self._cases.calls(program)[len(self._results) : stage.end]
         limits = allowed(stage.limits, alone=self._alone)
         started = False
-        with opened(self._sandbox, program, limits, calls, stay=False, watch=False) as session:
+        # Where tests are counted one by one, each answer has to be said before the next call may end the process.
+        grouped = not self._cases.every_test
+        with opened(self._sandbox, program, limits, calls, stay=False, watch=False, grouped=grouped) as session:
             try:
                 _begin(session)
                 started = True
@@ -336,8 +339,11 @@ class Run:
 
     def _follow(self, session: Session, num_calls: int) -> None:
         """Marks answer after answer; an exception of a call's own is a result too."""
-        for _ in range(num_calls):
-            place = len(self._results)
+        end = len(self._results) + num_calls
+        while (place := len(self._results)) < end:
+            if self._frames and session.take(self._frames[place]):
+                self._results.append(_RIGHT)  # equal to the last byte: nothing has to be decoded to accept it
+                continue
             try:
                 result = self._cases.mark(place, _receive(session), self._expected)
             except CandidateRaised as error:
@@ -421,8 +427,8 @@ class Cases:
         self.every_test = self.check.comparison in EVERY_TEST
         self.checker = "official" if self.check.comparison == "apps-official" else "strict"
         """Which acceptance of an `Outcome` makes the verdict; beside APPS' two there is only one."""
-        self._same_is_right = problem.task_id not in evalplus_oracles.DECISIVE
-        self._payloads = [codec.encode((tuple(arguments), {})) for arguments in self.inputs]
+        self.same_is_right = problem.task_id not in evalplus_oracles.DECISIVE
+        self._payloads = [codec.encode_plain((tuple(arguments), {})) for arguments in self.inputs]
         self._owner = re.compile(rf"^class\s+{re.escape(self.check.in_class)}\b", re.MULTILINE)
 
     def _arguments(self, arguments: list[Any]) -> list[Any]:
@@ -441,8 +447,8 @@ class Cases:
         Raises:
             BrokenProtocol: it is no answer of ours.
         """
-        if answer == expected.answers[place] and answer[0] == wire.VALUE and self._same_is_right:
-            return _RIGHT  # equal to the last byte: nothing has to be decoded to accept it
+        if answer == expected.answers[place] and answer[0] == wire.VALUE and self.same_is_right:
+            return _RIGHT
         value, wanted = _value(answer), expected.value(place)
         if self.every_test:
             official, strict = (compare(name, value, wanted) for name in ("apps-official", "apps-strict"))
@@ -524,6 +530,13 @@ class Expected:
         if place not in self._values:
             self._values[place] = _value(self.answers[place])
         return self._values[place]
+
+    @cached_property
+    def frames(self) -> Sequence[bytes]:
+        """The answers as they come in; none where equal bytes prove nothing."""
+        if any(kind != wire.VALUE for kind, _ in self.answers):
+            return ()
+        return [wire.HEADER.pack(len(payload), kind) + payload for kind, payload in self.answers]
 
     @property
     def largest(self) -> int:

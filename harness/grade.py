@@ -334,10 +334,12 @@ def opened(
     *,
     stay: bool,
     watch: bool = True,
+    grouped: bool = False,
     tests: Any = None,
 ) -> Iterator[Session]:
     """A session with a started program, which is ended with the block."""
-    session = sandbox.open(Program(source=program, tests=tests), limits, calls, stay=stay, watch=watch)
+    given = Program(source=program, tests=tests)
+    session = sandbox.open(given, limits, calls, stay=stay, watch=watch, grouped=grouped)
     try:
         yield session
     finally:

@@ -64,7 +64,7 @@ class Outcome(StrEnum):
         Raises:
             KeyError: no such checker.
         """
-        return {"official": self.official, "strict": self.strict}[checker]
+        return self is Outcome.PASSED or {"official": self.official, "strict": self.strict}[checker]
 
     def verdict(self, checker: str) -> Verdict:
         """The verdict on a sample that this test decides.

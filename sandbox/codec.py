@@ -62,6 +62,18 @@ def encode(value: Any) -> bytes:
         raise Unsupported(str(error)) from None
 
 
+def encode_plain(value: Any) -> bytes:
+    """The payload for a value that is known to be plain, such as one that JSON gave: several times faster.
+
+    Raises:
+        Unsupported: the value nests too deeply.
+    """
+    try:
+        return _PLAIN + marshal.dumps(value, _VERSION)
+    except ValueError as error:
+        raise Unsupported(str(error)) from None
+
+
 def is_plain(value: Any, depth: int = 0) -> bool:
     """Whether `value` is built of exact builtin types alone, so that marshal writes it unchanged."""
     kind = type(value)

@@ -33,6 +33,14 @@ COUNTER = "__assertion_held__"
 _REHEARSALS = 16
 """CPython specialises code that has run a few times."""
 
+_SINGLE = 16
+"""Of many planned calls the first answers go out one by one: most wrong programs are found by these."""
+
+_GROUP = 32
+_GROUP_BYTES = 8 << 10
+"""Later ones go out together. A group ends by what it holds, never by a clock: what has been said when a program is
+ended in the middle of a call is then the same each time."""
+
 _MESSAGE_LENGTH = 500
 _LAST_WORDS_BYTES = 16 << 20
 """Address space kept back so that a program that has used all of its own can still say so."""
@@ -72,10 +80,11 @@ def rehearse() -> None:
     call = ("f", codec.encode(((1, [2.5, "a"]), {})))
     tests = (b"assert f(1, [2]) == [1, [2]]", False, bytes(16))
     jobs: list[tuple[int, bytes, Any]] = [
-        (wire.CALLS, b"def f(a, b):\n    return [a, b]\n", ([call] * 4, False, False)),
-        (wire.CALLS, b"def f(a, b):\n    return a + b\n", ([call] * 2, False, True)),
+        (wire.CALLS, b"def f(a, b):\n    return [a, b]\n", ([call] * 4, False, False, False)),
+        (wire.CALLS, b"def f(a, b):\n    return a + b\n", ([call] * 2, False, True, False)),
+        (wire.CALLS, b"def f(a, b):\n    return [a, b]\n", ([call] * (_SINGLE + 2), False, False, True)),
         (wire.TESTS, b"def f(a, b):\n    return [a, b]\n", tests),
-        (wire.CALLS, b"a b", ([call], False, False)),
+        (wire.CALLS, b"a b", ([call], False, False, False)),
     ]
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -169,12 +178,25 @@ def _load(link: int, program: _Program) -> dict[str, Any] | None:
     return namespace
 
 
-def _call(link: int, namespace: dict[str, Any], calls: Sequence[tuple[str, bytes]], stay: bool, watch: bool) -> None:
+def _call(
+    link: int,
+    namespace: dict[str, Any],
+    calls: Sequence[tuple[str, bytes]],
+    stay: bool,
+    watch: bool,
+    grouped: bool,
+) -> None:
     """Makes the calls, and with `stay` those that are asked for afterwards."""
     held = _READY  # goes out with the first answer, which spares the slot from being woken for it alone
-    for name, payload in calls:
+    single = _SINGLE if grouped else len(calls)
+    for name, payload in calls[:single]:
         _send(link, held + _answer(namespace, name, payload, watch))
         held = b""
+    for place, (name, payload) in enumerate(calls[single:], 1):
+        held += _answer(namespace, name, payload, watch)
+        if place % _GROUP == 0 or len(held) >= _GROUP_BYTES:
+            _send(link, held)
+            held = b""
     if held:
         _send(link, held)
     while stay and (message := _receive(link)) is not None:

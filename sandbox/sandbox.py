@@ -37,10 +37,12 @@ class Sandbox:
         *,
         stay: bool = False,
         watch: bool = True,
+        grouped: bool = False,
     ) -> Session:
         """Starts a program, which makes `calls` on its own and, with `stay`, then waits for more.
 
-        With `watch` it also says what calls made of their arguments, where they changed them in place.
+        With `watch` it also says what calls made of their arguments, where they changed them in place. With `grouped`
+        answers may wait for one another; of a process that ends in the middle of a call, some may then be missing.
 
         Raises:
             SandboxUnavailable: a new box was needed and could not be set up.
@@ -51,7 +53,7 @@ class Sandbox:
         self.start()
         assert self._box is not None
         try:
-            return Session(self._box, program, limits, calls, stay, watch)
+            return Session(self._box, program, limits, calls, stay=stay, watch=watch, grouped=grouped)
         except OSError as error:
             self._box.worn = True
             raise BoxLost(f"the box does not take a program: {error}") from error

@@ -58,7 +58,15 @@ class Session:
     """One program while it runs. Not thread-safe; one at a time per box."""
 
     def __init__(
-        self, box: Box, program: Program, limits: Limits, calls: Sequence[Call], stay: bool, watch: bool
+        self,
+        box: Box,
+        program: Program,
+        limits: Limits,
+        calls: Sequence[Call],
+        *,
+        stay: bool,
+        watch: bool,
+        grouped: bool,
     ) -> None:
         self.limits = limits
         self.execution: Execution | None = None
@@ -68,7 +76,7 @@ class Session:
         self._buffer = bytearray()
         self._open = True
         self._silent = True  # nothing has come from the program
-        task, details = _task(program, calls, stay, watch, box.facts["python"])
+        task, details = _task(program, calls, (stay, watch, grouped), box.facts["python"])
         if box.job is None:
             box.job = _far_end_to(box.control, wire.NEXT)
         self._job = box.job
@@ -131,6 +139,13 @@ class Session:
             if self._ended:
                 raise ProgramEnded
             self._wait(waiting_since)
+
+    def take(self, frame: bytes) -> bool:
+        """Whether the next frame is here already, and is this one to the last byte. It is then done with."""
+        if not self._buffer.startswith(frame):
+            return False
+        del self._buffer[: len(frame)]
+        return True
 
     def output(self) -> bytes:
         """All that a program with standard input writes to its standard output, once it has ended; `end` has the facts.
@@ -262,7 +277,7 @@ def _far_end_to(control: socket.socket, message: bytes) -> socket.socket:
     return ours
 
 
-def _task(program: Program, calls: Sequence[Call], stay: bool, watch: bool, python: str) -> tuple[int, Any]:
+def _task(program: Program, calls: Sequence[Call], how: tuple[bool, ...], python: str) -> tuple[int, Any]:
     """What is to be done with a program, and the details, as in `sandbox.wire.JOB`."""
     if program.compile_only:
         return wire.COMPILE, None
@@ -271,7 +286,7 @@ def _task(program: Program, calls: Sequence[Call], stay: bool, watch: bool, pyth
     if program.tests is not None:
         source, nonce = program.tests
         return wire.TESTS, (*_compiled(source, python), nonce)
-    return wire.CALLS, (list(calls), stay, watch)
+    return wire.CALLS, (list(calls), *how)
 
 
 @functools.lru_cache(maxsize=1024)

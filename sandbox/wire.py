@@ -19,7 +19,8 @@ JOB = 0x4A
 """The first frame: marshal of (limits, task, program, details). The limits are (processor seconds in whole numbers,
 address space in bytes), or None; the program is (source or
 what `COMPILE` made of it, whether it is the latter). The details by task:
-`CALLS`: (calls as in `CALL`, whether to wait for more of them, whether to say what calls made of their arguments);
+`CALLS`: (calls as in `CALL`, whether to wait for more of them, whether to say what calls made of their arguments,
+whether answers may wait for one another);
 `TESTS`: (source, whether it is compiled already, nonce) of tests to run beside the program;
 `COMPILE`: nothing; `SCRIPT`: the bytes of its standard input."""
 CALLS, TESTS, COMPILE, SCRIPT = 0, 1, 2, 3

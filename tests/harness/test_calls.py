@@ -89,6 +89,41 @@ def test_one_wrong_answer_anywhere_is_found(sandbox: Recording, place: int) -> N
     assert judgement.detail == f"call {place + 1} of 7: f({place}) gives {place + 2}, not {place + 1}"
 
 
+MANY = problem(SUCCESSOR, inputs(*range(200)))
+
+
+@pytest.mark.parametrize("place", [0, 15, 16, 17, 46, 47, 48, 49, 198, 199])
+def test_one_wrong_answer_among_many_is_found_wherever_answers_are_sent_together(
+    sandbox: Recording, place: int
+) -> None:
+    judgement = judge(sandbox, MANY, f"def f(x):\n    return x + 1 + (x == {place})\n")
+    assert judgement.verdict is Verdict.WRONG_ANSWER
+    assert judgement.detail == f"call {place + 1} of 200: f({place}) gives {place + 2}, not {place + 1}"
+
+
+@pytest.mark.parametrize("place", [0, 15, 16, 47, 48, 199])
+def test_an_exception_among_many_calls_is_found(sandbox: Recording, place: int) -> None:
+    judgement = judge(sandbox, MANY, f"def f(x):\n    return x + 1 if x != {place} else {{}}[x]\n")
+    assert judgement.verdict is Verdict.RUNTIME_ERROR
+    assert judgement.detail.startswith("KeyError")
+
+
+def test_answers_of_many_sizes_and_kinds_are_each_compared(sandbox: Recording) -> None:
+    of = problem("def f(x):\n    return [None, 'x' * (x * x), {x: 1.5}, {x}, -x][x % 5]\n", inputs(*range(300)))
+    assert judge(sandbox, of, of.reference).verdict is Verdict.PASSED
+    wrong = of.reference.replace("return ", "return x if x == 299 else ")
+    assert judge(sandbox, of, wrong).verdict is Verdict.WRONG_ANSWER
+
+
+def test_a_kind_of_frame_that_expects_nothing_is_no_right_answer(sandbox: Recording) -> None:
+    """Where the data gives the outputs, no kind is expected: a frame of the kind that stands for that is a forgery."""
+    of = problem(SUCCESSOR, {"inputs": [[0], [1]], "outputs": [1, 2]}, comparison="equal")
+    forged = "import marshal, os\nbody = b'p' + marshal.dumps(1, 2)\n"
+    forged += "def f(x):\n    os.write(3, len(body).to_bytes(4, 'little') + bytes(1) + body)\n    return 2\n"
+    assert judge(sandbox, of, of.reference).verdict is Verdict.PASSED
+    assert judge(sandbox, of, forged).verdict is Verdict.RUNTIME_ERROR
+
+
 @pytest.mark.parametrize(
     ("program", "base", "plus"),
     [
@@ -175,7 +210,7 @@ def test_a_plan_without_the_answers_gives_the_same_verdicts_as_one_with_them(san
 
 
 def test_answers_that_are_bulky_do_not_travel_with_the_plan(sandbox: Recording) -> None:
-    of = problem("import random\ndef f(x):\n    return random.Random(x).randbytes(30_000)\n", inputs(1, 2))
+    of = problem("import random\ndef f(x):\n    return random.Random(x).randbytes(90_000)\n", inputs(1, 2))
     plan = make_plan(of, of.reference, sandbox, LIMITS)
     assert len(json.dumps(plan.to_json())) < PACKED_BYTES
     assert judge(sandbox, of, of.reference, plan).verdict is Verdict.PASSED

@@ -138,6 +138,20 @@ def test_plain_data_comes_back_the_same(value: Any) -> None:
 
 
 @unhurried
+@given(plain)
+def test_what_is_known_to_be_plain_is_written_as_it_is_otherwise(value: Any) -> None:
+    assert codec.encode_plain(value) == codec.encode(value)
+
+
+def test_what_is_known_to_be_plain_and_nests_too_deeply_is_unsupported() -> None:
+    value: list[Any] = []
+    for _ in range(5000):
+        value = [value]
+    with pytest.raises(codec.Unsupported):
+        codec.encode_plain(value)
+
+
+@unhurried
 @given(nested_rich)
 def test_rich_data_comes_back_the_same(value: Any) -> None:
     assert same(codec.decode(codec.encode(value)), value)

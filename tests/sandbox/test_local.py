@@ -39,6 +39,19 @@ def own() -> Iterator[LocalSandbox]:
         yield sandbox
 
 
+def frames(sandbox: LocalSandbox, source: str, count: int, *, grouped: bool) -> list[tuple[int, bytes]]:
+    """All that a program says that is called so many times, with 0, 1, 2..."""
+    calls = [("f", codec.encode(((number,), {}))) for number in range(count)]
+    said = []
+    session = sandbox.open(Program(source=source), SHORT, calls, watch=False, grouped=grouped)
+    try:
+        while True:
+            said.append(session.receive())
+    except ProgramEnded:
+        session.end()
+    return said
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # What a program sees
 # ---------------------------------------------------------------------------------------------------------------------
@@ -748,3 +761,25 @@ def test_a_box_says_what_it_is_made_of(own: LocalSandbox) -> None:
     assert facts["name"] == "local"
     assert facts["python"] == sys.version.split()[0]
     assert "seccomp deny-list" in facts["layers"]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Answers that are sent together
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 1, 16, 17, 48, 49, 200])
+def test_answers_that_are_sent_together_are_the_same_answers(own: LocalSandbox, count: int) -> None:
+    source = "def f(n):\n    return [n, 'x' * (n * n), f, {}][n % 4] if n % 7 else [][n]"
+
+    one, together = (frames(own, source, count, grouped=grouped) for grouped in (False, True))
+
+    assert one == together
+    assert len(one) == count + 1
+
+
+def test_what_was_said_before_a_program_left_is_the_same_each_time(own: LocalSandbox) -> None:
+    """16 answers one by one, one group of 32; the group that was begun is lost with the process."""
+    source = "import os\ndef f(n):\n    return n if n < 60 else os._exit(0)"
+
+    assert [len(frames(own, source, 100, grouped=True)) for _ in range(5)] == [1 + 16 + 32] * 5
