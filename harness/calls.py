@@ -15,7 +15,7 @@ import hashlib
 import re
 import reprlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -51,7 +51,7 @@ EVERY_TEST = {"apps-official", "apps-strict"}
 MOST_PROCESSES = 8
 """A program whose processes end again and again is given no more than so many; the tests left over end as the last."""
 
-PACKED_BYTES = 128 << 10
+PACKED_BYTES = 512 << 10
 """Expected answers up to this size travel with every batch of programs; a slot need not run the reference then."""
 
 REFERENCE_OUTPUT_BYTES = 64 << 20
@@ -71,7 +71,7 @@ LEAST_S = 1.0
 EVALPLUS_MOST_S = 60.0
 """What EvalPlus allows all cases together. Four times the reference is allowed even where that is more."""
 
-UNPACKED_BYTES = 1 << 20
+UNPACKED_BYTES = 4 << 20
 """Answers beyond this size are not even tried to be packed."""
 
 _PATIENCE = 4
@@ -118,12 +118,13 @@ def make_plan(problem: Problem, reference: str, sandbox: Sandbox, limits: Limits
     if cases.outputs is not None:
         return _plan_of_values(cases, reference, sandbox, limits)
     answers, execution = _reference_answers(cases, reference, sandbox, limits)
-    _check_reference(cases, Expected(answers), answers)
+    _check_reference(cases, Expected.of_answers(answers), answers)
     base_cpu_s = 0.0
     if cases.num_base and execution.cpu_s > HEAVY_S:
         _, base = _reference_answers(cases, reference, sandbox, limits, cases.num_base)
         base_cpu_s = base.cpu_s
-    packed = pack(answers) if sum(len(payload) for _, payload in answers) <= UNPACKED_BYTES else ""
+    frames = [_frame(*answer) for answer in answers]
+    packed = pack(frames) if sum(map(len, frames)) <= UNPACKED_BYTES else ""
     return Plan(
         mode=SPLIT,
         assertions=len(cases.inputs),
@@ -132,7 +133,7 @@ def make_plan(problem: Problem, reference: str, sandbox: Sandbox, limits: Limits
         cpu_s=execution.cpu_s,
         base_cpu_s=base_cpu_s,
         reference=reference,
-        expected_digest=_digest(answers),
+        expected_digest=_digest(frames),
         expected=packed if len(packed) <= PACKED_BYTES else "",
     )
 
@@ -230,13 +231,14 @@ class Grader:
         if self._cases.outputs is not None:
             return Expected.of_values(self._cases.outputs)
         if self.plan.expected:
-            answers = unpack(self.plan.expected)
+            expected = Expected(unpack(self.plan.expected))
         else:
             limits = replace(self.limits, cpu_s=_PATIENCE * max(self.limits.cpu_s, self.plan.cpu_s))
             answers, _ = _reference_answers(self._cases, self.plan.reference, self.sandbox, limits)
-        if _digest(answers) != self.plan.expected_digest:
+            expected = Expected.of_answers(answers)
+        if _digest(expected.frames) != self.plan.expected_digest:
             raise ReferenceFailed("the reference solution does not give the same answers each time it is run")
-        return Expected(answers)
+        return expected
 
     @cached_property
     def _stages(self) -> list[Stage]:
@@ -273,7 +275,7 @@ class Run:
         self._sandbox = sandbox
         self._stages = stages
         self._alone = alone
-        self._frames = expected.frames if cases.same_is_right else ()
+        self._frames = expected.frames if cases.same_is_right and expected.all_values else ()
         self._results: list[Result] = []
         self._failed: Result | None = None
         self._executions: list[Execution] = []
@@ -421,18 +423,17 @@ class Cases:
         self.problem = problem
         self.check = problem.check
         sets = case_sets(self.check)
-        self.inputs = [self._arguments(arguments) for part in sets for arguments in part.inputs]
+        self.every_test = self.check.comparison in EVERY_TEST
+        self.inputs = [arguments for part in sets for arguments in part.inputs]
+        if self.every_test:
+            self.inputs = [apps_checker.call_arguments(arguments) for arguments in self.inputs]
         self.outputs = _joined([part.outputs for part in sets])
         self.num_base = len(sets[0].inputs) if [part.name for part in sets] == ["base", "plus"] else None
-        self.every_test = self.check.comparison in EVERY_TEST
         self.checker = "official" if self.check.comparison == "apps-official" else "strict"
         """Which acceptance of an `Outcome` makes the verdict; beside APPS' two there is only one."""
         self.same_is_right = problem.task_id not in evalplus_oracles.DECISIVE
-        self._payloads = [codec.encode_plain((tuple(arguments), {})) for arguments in self.inputs]
+        self._payloads = codec.encode_plain((tuple(arguments), {}) for arguments in self.inputs)
         self._owner = re.compile(rf"^class\s+{re.escape(self.check.in_class)}\b", re.MULTILINE)
-
-    def _arguments(self, arguments: list[Any]) -> list[Any]:
-        return apps_checker.call_arguments(arguments) if self.check.comparison in EVERY_TEST else arguments
 
     def calls(self, program: str) -> tuple[tuple[str, bytes], ...]:
         """The calls as the box makes them: of a method where the program has the class, else of a function."""
@@ -447,7 +448,7 @@ class Cases:
         Raises:
             BrokenProtocol: it is no answer of ours.
         """
-        if answer == expected.answers[place] and answer[0] == wire.VALUE and self.same_is_right:
+        if answer == expected.answer(place) and answer[0] == wire.VALUE and self.same_is_right:
             return _RIGHT
         value, wanted = _value(answer), expected.value(place)
         if self.every_test:
@@ -514,56 +515,68 @@ def _value(answer: Answer) -> Any:
 
 
 class Expected:
-    """The answers that are expected, each also as a value, decoded where it is needed."""
+    """The answers that are expected, as frames; each also as a value, decoded where it is needed."""
 
-    def __init__(self, answers: Sequence[Answer], values: Sequence[Any] | None = None) -> None:
-        self.answers = answers
+    def __init__(self, frames: Sequence[bytes], values: Sequence[Any] | None = None) -> None:
+        self.frames = frames
         self._values: dict[int, Any] = {} if values is None else dict(enumerate(values))
 
     @classmethod
     def of_values(cls, values: Sequence[Any]) -> Expected:
         """For outputs that the data gives. They have no kind: there equal bytes prove nothing, the rule has to tell."""
-        return cls([(0, codec.encode(value)) for value in values], values)
+        return cls([_frame(0, codec.encode(value)) for value in values], values)
+
+    @classmethod
+    def of_answers(cls, answers: Iterable[Answer]) -> Expected:
+        """For what the reference answers."""
+        return cls([_frame(*answer) for answer in answers])
+
+    @cached_property
+    def all_values(self) -> bool:
+        """Whether each is a value of the reference: then the same frame is a right answer."""
+        return all(frame[_KIND] == wire.VALUE for frame in self.frames)
+
+    def answer(self, place: int) -> Answer:
+        """One of them."""
+        frame = self.frames[place]
+        return frame[_KIND], frame[wire.HEADER.size :]
 
     def value(self, place: int) -> Any:
         """The expected value, for rules that look at it and leave it as it is."""
         if place not in self._values:
-            self._values[place] = _value(self.answers[place])
+            self._values[place] = _value(self.answer(place))
         return self._values[place]
-
-    @cached_property
-    def frames(self) -> Sequence[bytes]:
-        """The answers as they come in; none where equal bytes prove nothing."""
-        if any(kind != wire.VALUE for kind, _ in self.answers):
-            return ()
-        return [wire.HEADER.pack(len(payload), kind) + payload for kind, payload in self.answers]
 
     @property
     def largest(self) -> int:
         """Bytes of the largest answer."""
-        return max(len(payload) for _, payload in self.answers)
+        return max(map(len, self.frames)) - wire.HEADER.size
 
 
-def _stream(answers: Sequence[Answer]) -> bytes:
-    return b"".join(wire.HEADER.pack(len(payload), kind) + payload for kind, payload in answers)
+_KIND = wire.HEADER.size - 1
+"""Where the byte of a frame is that says its kind."""
 
 
-def _digest(answers: Sequence[Answer]) -> str:
-    return hashlib.sha256(_stream(answers)).hexdigest()
+def _frame(kind: int, payload: bytes) -> bytes:
+    return wire.HEADER.pack(len(payload), kind) + payload
 
 
-def pack(answers: Sequence[Answer]) -> str:
-    """Answers as one text for a plan."""
-    return base64.b64encode(zlib.compress(_stream(answers), 9)).decode()
+def _digest(frames: Sequence[bytes]) -> str:
+    return hashlib.sha256(b"".join(frames)).hexdigest()
 
 
-def unpack(packed: str) -> list[Answer]:
+def pack(frames: Sequence[bytes]) -> str:
+    """Frames as one text for a plan."""
+    return base64.b64encode(zlib.compress(b"".join(frames))).decode()
+
+
+def unpack(packed: str) -> list[bytes]:
     """The inverse of `pack`."""
     stream = zlib.decompress(base64.b64decode(packed))
-    answers: list[Answer] = []
+    frames: list[bytes] = []
     at = 0
     while at < len(stream):
-        length, kind = wire.HEADER.unpack_from(stream, at)
-        at += wire.HEADER.size + length
-        answers.append((kind, stream[at - length : at]))
-    return answers
+        end = at + wire.HEADER.size + int.from_bytes(stream[at : at + _KIND], "little")
+        frames.append(stream[at:end])
+        at = end
+    return frames

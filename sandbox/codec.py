@@ -17,7 +17,7 @@ import re
 import struct
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 MAX_DEPTH = 200
@@ -62,14 +62,15 @@ def encode(value: Any) -> bytes:
         raise Unsupported(str(error)) from None
 
 
-def encode_plain(value: Any) -> bytes:
-    """The payload for a value that is known to be plain, such as one that JSON gave: several times faster.
+def encode_plain(values: Iterable[Any]) -> list[bytes]:
+    """The payloads for values that are known to be plain, such as those that JSON gave: several times faster.
 
     Raises:
-        Unsupported: the value nests too deeply.
+        Unsupported: a value nests too deeply.
     """
+    dumps = marshal.dumps
     try:
-        return _PLAIN + marshal.dumps(value, _VERSION)
+        return [_PLAIN + dumps(value, _VERSION) for value in values]
     except ValueError as error:
         raise Unsupported(str(error)) from None
 

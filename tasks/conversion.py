@@ -55,7 +55,9 @@ def _case_set(name: str, layout: Any, conversion: str) -> CaseSet:
         raise ValueError("the arguments of a call are not a list")
     if outputs is not None and not (isinstance(outputs, list) and len(outputs) == len(inputs)):
         raise ValueError(f"{len(inputs)} inputs, and outputs that are not as many")
-    return CaseSet(name=name, inputs=[convert(arguments, conversion) for arguments in inputs], outputs=outputs)
+    if conversion:
+        inputs = [convert(arguments, conversion) for arguments in inputs]
+    return CaseSet(name=name, inputs=inputs, outputs=outputs)
 
 
 def convert(arguments: list[Any], conversion: str) -> list[Any]:

@@ -210,7 +210,7 @@ def test_a_plan_without_the_answers_gives_the_same_verdicts_as_one_with_them(san
 
 
 def test_answers_that_are_bulky_do_not_travel_with_the_plan(sandbox: Recording) -> None:
-    of = problem("import random\ndef f(x):\n    return random.Random(x).randbytes(90_000)\n", inputs(1, 2))
+    of = problem("import random\ndef f(x):\n    return random.Random(x).randbytes(400_000)\n", inputs(1, 2))
     plan = make_plan(of, of.reference, sandbox, LIMITS)
     assert len(json.dumps(plan.to_json())) < PACKED_BYTES
     assert judge(sandbox, of, of.reference, plan).verdict is Verdict.PASSED
@@ -278,7 +278,8 @@ def test_a_lost_box_is_tried_again_and_counted(sandbox: Recording) -> None:
 
 def test_packed_answers_are_unpacked_to_the_byte() -> None:
     answers = [(wire.VALUE, b""), (wire.UNSUPPORTED, b"x" * 300), (wire.VALUE, bytes(range(256)))]
-    assert unpack(pack(answers)) == answers
+    frames = [wire.HEADER.pack(len(payload), kind) + payload for kind, payload in answers]
+    assert unpack(pack(frames)) == frames
 
 
 # ---------------------------------------------------------------------------------------------------------------------
