@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import gzip
 import json
 import os
 import random
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harness import own_root
 from harness.config import RunConfig
@@ -29,6 +32,8 @@ from sandbox.program import Limits
 from tasks.data import locate
 from tasks.evalplus import TOO_LARGE, EvalPlus, humaneval_plus, mbpp_plus
 from tasks.problem import Problem
+
+_T = TypeVar("_T")
 
 WORKER = "harness.agreement:Worker"
 SAMPLES = 500
@@ -70,9 +75,9 @@ class Agreement:
     """By all inputs, by our verdict."""
     differences: list[dict[str, Any]]
     """Samples of which the two say different things, in base or plus."""
-    ours_s: float
-    """Seconds for all samples, the references excluded."""
-    evalplus_s: float
+    ours_s: list[float]
+    """Seconds for all samples in each turn, the references excluded."""
+    evalplus_s: list[float]
     ours_references_s: float
     """Seconds of the references of the problems that have samples, which EvalPlus keeps from run to run, as we do."""
     evalplus_references_s: float
@@ -80,9 +85,14 @@ class Agreement:
     """Load average of the last minute when it began."""
 
     @property
+    def ratios(self) -> list[float]:
+        """How many times as many samples per second in each turn, the least first."""
+        return sorted(theirs / ours for ours, theirs in zip(self.ours_s, self.evalplus_s, strict=True))
+
+    @property
     def ratio(self) -> float:
-        """How many times as many samples per second."""
-        return self.evalplus_s / self.ours_s
+        """The median over the turns."""
+        return statistics.median(self.ratios)
 
 
 def compare(
@@ -95,6 +105,7 @@ def compare(
     packages: str = "stdlib",
     python: str = sys.executable,
     heavy: bool = False,
+    repeat: int = 1,
 ) -> Agreement:
     """Judges references and mutants of both benchmarks here, then with EvalPlus.
 
@@ -108,6 +119,7 @@ def compare(
         python: an interpreter that has `evalplus`.
         heavy: whether problems take part whose reference works for more than `HEAVY_S`. On these both sides spend their
             time in the same computation, however they go about the rest.
+        repeat: how many times both are measured, in turn. Each turn has slots that have seen none of the problems.
 
     Raises:
         tasks.data.DatasetUnavailable: the data of one of the benchmarks cannot be had.
@@ -115,32 +127,37 @@ def compare(
     """
     load = os.getloadavg()[0]
     samples = draw(overrides, num_samples=num_samples + num_samples // _SPARE * (not heavy), seed=seed)
-    engine = LocalEngine(WORKER, {"sandbox": walls, "packages": packages}, slots=workers)
-    try:
-        started = time.perf_counter()
-        plans = _plans(engine, samples)
-        references_s = time.perf_counter() - started
-        if not heavy:
-            light = [sample for sample in samples if plans[sample.problem.task_id].cpu_s <= HEAVY_S]
-            samples = _halves(light, num_samples // 2)
-        started = time.perf_counter()
-        ours = _judged(engine, samples, plans)
-        ours_s = time.perf_counter() - started
-    finally:
-        engine.close()
-    with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder:
-        theirs = _evalplus(Path(folder), samples, overrides, workers, python)
+    settings = {"sandbox": walls, "packages": packages}
+    with contextlib.closing(LocalEngine(WORKER, settings, slots=workers)) as engine:
+        references_s, plans = _timed(partial(_plans, engine, samples))
+    if not heavy:
+        light = [sample for sample in samples if plans[sample.problem.task_id].cpu_s <= HEAVY_S]
+        samples = _halves(light, num_samples // 2)
+    ours_s, evalplus_s = [], []
+    for _ in range(repeat):
+        with contextlib.closing(LocalEngine(WORKER, settings, slots=workers)) as fresh:
+            seconds, ours = _timed(partial(_judged, fresh, samples, plans))
+        ours_s.append(seconds)
+        with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder:
+            theirs = _evalplus(Path(folder), samples, overrides, workers, python)
+        evalplus_s.append(theirs["seconds"])
     return Agreement(
         samples=len(samples),
         workers=workers,
         passed=sum(scores.plus for scores in ours),
         differences=_differences(samples, ours, theirs),
         ours_s=ours_s,
-        evalplus_s=theirs["seconds"],
+        evalplus_s=evalplus_s,
         ours_references_s=references_s,
         evalplus_references_s=theirs["references_s"],
         load=load,
     )
+
+
+def _timed(work: Callable[[], _T]) -> tuple[float, _T]:
+    started = time.perf_counter()
+    result = work()
+    return time.perf_counter() - started, result
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -305,15 +322,17 @@ def as_json(agreement: Agreement) -> str:
 def as_text(agreement: Agreement) -> str:
     """The figures for people."""
 
-    def line(who: str, seconds: float, references_s: float) -> str:
-        return f"{who:<34} {agreement.samples / seconds:8.1f} samples/s   (references: {references_s:.1f} s)"
+    def line(who: str, seconds: list[float], references_s: float) -> str:
+        rate = agreement.samples / statistics.median(seconds)
+        return f"{who:<34} {rate:8.1f} samples/s   (references: {references_s:.1f} s)"
 
+    ratios = agreement.ratios
     lines = [
         f"{agreement.samples} samples of HumanEval+ and MBPP+, references and mutants; {agreement.passed} of them pass",
-        f"one after the other on this machine (load {agreement.load:.1f} before)",
+        f"one after the other on this machine, {len(ratios)} turns (load {agreement.load:.1f} before)",
         line(f"harness, {agreement.workers} workers", agreement.ours_s, agreement.ours_references_s),
         line(f"EvalPlus, {agreement.workers} processes", agreement.evalplus_s, agreement.evalplus_references_s),
-        f"{'ratio':<34} {agreement.ratio:8.1f}",
+        f"{'ratio':<34} {agreement.ratio:8.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})",
         f"{'different base or plus verdicts':<34} {len(agreement.differences):8d}",
     ]
     for row in agreement.differences:

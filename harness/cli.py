@@ -610,6 +610,7 @@ def _bench(parsed: argparse.Namespace) -> int:
             walls=config.sandbox,
             python=parsed.python or sys.executable,
             heavy=parsed.heavy,
+            repeat=parsed.repeat,
         )
         print(agreement.as_json(found) if parsed.json else agreement.as_text(found))
         return DONE

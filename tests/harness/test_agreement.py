@@ -25,21 +25,22 @@ FOUND = Agreement(
             "program": "def f(x): ...",
         }
     ],
-    ours_s=2.5,
-    evalplus_s=20.0,
+    ours_s=[2.5, 2.5, 2.0],
+    evalplus_s=[20.0, 15.0, 20.0],
     ours_references_s=9.0,
     evalplus_references_s=8.0,
     load=0.5,
 )
 
 
-def test_the_ratio_is_how_many_times_as_many_samples_per_second() -> None:
+def test_the_ratio_is_how_many_times_as_many_samples_per_second_in_the_middle_turn() -> None:
+    assert FOUND.ratios == [6.0, 8.0, 10.0]
     assert FOUND.ratio == (500 / 2.5) / (500 / 20.0)
 
 
 def test_the_figures_for_people_show_both_rates_and_every_difference() -> None:
     text = as_text(FOUND)
-    for piece in ("200.0 samples/s", "25.0 samples/s", "8.0", "Mbpp/2", "call 7 of 9", "plus timeout"):
+    for piece in ("200.0 samples/s", "25.0 samples/s", "8.0 (6.0 to 10.0)", "Mbpp/2", "call 7 of 9", "plus timeout"):
         assert piece in text
 
 
