@@ -119,7 +119,8 @@ def compare(
         python: an interpreter that has `evalplus`.
         heavy: whether problems take part whose reference works for more than `HEAVY_S`. On these both sides spend their
             time in the same computation, however they go about the rest.
-        repeat: how many times both are measured, in turn. Each turn has slots that have seen none of the problems.
+        repeat: how many times both are measured, in turn. Each turn has new slots, which have nothing prepared but
+            their boxes, as EvalPlus' processes have nothing but what it imports.
 
     Raises:
         tasks.data.DatasetUnavailable: the data of one of the benchmarks cannot be had.
@@ -136,6 +137,7 @@ def compare(
     ours_s, evalplus_s = [], []
     for _ in range(repeat):
         with contextlib.closing(LocalEngine(WORKER, settings, slots=workers)) as fresh:
+            _plans(fresh, samples[:: -(-len(samples) // workers)])  # one for each, so that their boxes are up
             seconds, ours = _timed(partial(_judged, fresh, samples, plans))
         ours_s.append(seconds)
         with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder:

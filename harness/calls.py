@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import re
 import reprlib
 import zlib
@@ -247,20 +248,21 @@ class Grader:
         limits = replace(limits, output_bytes=max(limits.output_bytes, 2 * self._expected.largest))
         if self._cases.check.comparison == "evalplus":
             limits = replace(limits, cpu_s=min(limits.cpu_s, max(EVALPLUS_MOST_S, 4 * plan.cpu_s)))
-        whole = Stage(end=plan.assertions, limits=limits)
         if not self._cases.num_base:
-            return [whole]
-        # The base cases in a process of their own: most wrong programs fail one of these, and are not sent the others.
-        share = plan.base_cpu_s / plan.cpu_s if plan.base_cpu_s else 1.0
-        base = replace(limits, cpu_s=min(limits.cpu_s, max(LEAST_S, share * limits.cpu_s)))
-        return [Stage(end=self._cases.num_base, limits=base), whole]
+            return [Stage(ends=(plan.assertions,), limits=limits)]
+        ends = (self._cases.num_base, plan.assertions)
+        if not plan.base_cpu_s:
+            return [Stage(ends=ends, limits=limits)]
+        base = replace(limits, cpu_s=min(limits.cpu_s, max(LEAST_S, plan.base_cpu_s / plan.cpu_s * limits.cpu_s)))
+        return [Stage(ends=ends[:1], limits=base), Stage(ends=ends[1:], limits=limits)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
-    """Cases up to `end`, which have limits of their own."""
+    """Cases that one process is asked for, and its limits."""
 
-    end: int
+    ends: tuple[int, ...]
+    """Places up to which it is asked at a time: most wrong programs fail a base case, and are not sent the others."""
     limits: Limits
 
 
@@ -285,10 +287,10 @@ class Run:
         """Runs the program until every call has its result, or one of them decides."""
         most = len(self._stages) - 1 + MOST_PROCESSES
         for stage in self._stages:
-            while len(self._results) < stage.end and len(self._executions) < most and not self._decided:
+            while len(self._results) < stage.ends[-1] and len(self._executions) < most and not self._decided:
                 self._process(program, stage)
         rest = Result(outcome=Outcome.NOT_RUN) if self._decided else self._results[-1]
-        self._results += [rest] * (self._stages[-1].end - len(self._results))
+        self._results += [rest] * (self._stages[-1].ends[-1] - len(self._results))
 
     @property
     def _decided(self) -> bool:
@@ -302,23 +304,30 @@ class Run:
 
     def _process(self, program: str, stage: Stage) -> None:
         """One process: calls from the first that has no result, until it ends or a result decides."""
-        calls = self._cases.calls(program)[len(self._results) : stage.end]
+        first = len(self._results)
+        calls = self._cases.calls(program)
+        ends = [end for end in stage.ends if end > first]
         limits = allowed(stage.limits, alone=self._alone)
         started = False
         # Where tests are counted one by one, each answer has to be said before the next call may end the process.
         grouped = not self._cases.every_test
-        with opened(self._sandbox, program, limits, calls, stay=False, watch=False, grouped=grouped) as session:
+        options = {"stay": len(ends) > 1, "watch": False, "grouped": grouped}
+        with opened(self._sandbox, program, limits, calls[first : ends[0]], **options) as session:
             try:
                 _begin(session)
                 started = True
                 with deadline():
-                    self._follow(session, len(calls))
+                    self._follow(session, ends[0])
+                    for start, end in itertools.pairwise(ends):
+                        if not self._decided:
+                            session.ask(calls[start:end])
+                            self._follow(session, end)
             except BaseException as error:
                 result = Result.of(*not_passed(error, session))
                 session.end()
                 # It says that it has started only with its first answer. Where it does not start, nothing is called.
                 in_call = started or (isinstance(error, ProgramEnded) and self._starts(program, limits))
-                self._add(result, 1 if in_call else len(calls))
+                self._add(result, 1 if in_call else ends[-1] - first)
             execution = session.end()
         self._executions.append(execution)
         self._in_doubt |= not self._alone and near_limit(execution, stage.limits)
@@ -339,9 +348,8 @@ class Run:
                 return False
             return True
 
-    def _follow(self, session: Session, num_calls: int) -> None:
-        """Marks answer after answer; an exception of a call's own is a result too."""
-        end = len(self._results) + num_calls
+    def _follow(self, session: Session, end: int) -> None:
+        """Marks answer after answer up to that place; an exception of a call's own is a result too."""
         while (place := len(self._results)) < end:
             if self._frames and session.take(self._frames[place]):
                 self._results.append(_RIGHT)  # equal to the last byte: nothing has to be decoded to accept it

@@ -108,7 +108,7 @@ class Conversation:
 
     def _ask(self, call: Call) -> None:
         if self._plan is None:
-            self._session.call(*call)
+            self._session.ask([call])
         elif len(self.calls) >= len(self._plan) or self._plan[len(self.calls)] != call:
             raise NotPlanned
         self.calls.append(call)

@@ -43,7 +43,7 @@ from sandbox.sandbox import Sandbox
 from sandbox.session import AnswerTooLarge, Call, ProgramEnded, Session
 from tasks.problem import Problem, Script
 
-VERSION = "2"
+VERSION = "3"
 """Part of the protocol: raised whenever the same sample could get another verdict."""
 
 SPLIT, IN_PROCESS = "split", "in-process"

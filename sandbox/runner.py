@@ -187,7 +187,21 @@ def _call(
     grouped: bool,
 ) -> None:
     """Makes the calls, and with `stay` those that are asked for afterwards."""
-    held = _READY  # goes out with the first answer, which spares the slot from being woken for it alone
+    # That it is ready goes out with the first answer, which spares the slot from being woken for it alone.
+    _answers(link, namespace, calls, _READY, watch, grouped)
+    while stay and (message := _receive(link)) is not None:
+        _answers(link, namespace, marshal.loads(message), b"", watch, grouped)
+
+
+def _answers(
+    link: int,
+    namespace: dict[str, Any],
+    calls: Sequence[tuple[str, bytes]],
+    held: bytes,
+    watch: bool,
+    grouped: bool,
+) -> None:
+    """Makes calls and sends the answers, after what is held back."""
     single = _SINGLE if grouped else len(calls)
     for name, payload in calls[:single]:
         _send(link, held + _answer(namespace, name, payload, watch))
@@ -199,9 +213,6 @@ def _call(
             held = b""
     if held:
         _send(link, held)
-    while stay and (message := _receive(link)) is not None:
-        name, payload = marshal.loads(message)
-        _send(link, _answer(namespace, name, payload, watch))
 
 
 def _run_script(link: int, program: _Program, stdin: bytes) -> int:

@@ -93,9 +93,9 @@ class Session:
             self._job.close()
             self._lose(_ENDED_BEFORE)
 
-    def call(self, name: str, payload: bytes) -> None:
-        """Asks the waiting program for one more call."""
-        self._send(wire.CALL, (name, payload))
+    def ask(self, calls: Sequence[Call]) -> None:
+        """Asks the waiting program for more calls, one after the other."""
+        self._send(wire.MORE, list(calls))
 
     def _send(self, kind: int, message: Any) -> bool:
         """Sends one frame; False where the program's process is gone, of which `receive` will hear more."""

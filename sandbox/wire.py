@@ -17,16 +17,16 @@ HEADER = struct.Struct("<IB")
 # slot -> program
 JOB = 0x4A
 """The first frame: marshal of (limits, task, program, details). The limits are (processor seconds in whole numbers,
-address space in bytes), or None; the program is (source or
-what `COMPILE` made of it, whether it is the latter). The details by task:
-`CALLS`: (calls as in `CALL`, whether to wait for more of them, whether to say what calls made of their arguments,
-whether answers may wait for one another);
+address space in bytes), or None; the program is (source or what `COMPILE` made of it, whether it is the latter). The
+details by task:
+`CALLS`: (calls, whether to wait for more of them, whether to say what calls made of their arguments, whether answers
+may wait for one another). A call is (name, payload of (arguments, keyword arguments)); the name may be `Class.method`,
+and one instance of the class then serves all calls;
 `TESTS`: (source, whether it is compiled already, nonce) of tests to run beside the program;
 `COMPILE`: nothing; `SCRIPT`: the bytes of its standard input."""
 CALLS, TESTS, COMPILE, SCRIPT = 0, 1, 2, 3
-CALL = 0x43
-"""marshal of (name, payload of (arguments, keyword arguments)). The name may be `Class.method`; one instance of the
-class then serves all calls."""
+MORE = 0x43
+"""marshal of a list of calls, to a program that waits for more of them."""
 
 # program -> slot; payloads of the codec
 READY = 0x52

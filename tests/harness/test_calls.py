@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,13 @@ class Recording(LocalSandbox):
             self.losses -= 1
             raise BoxLost("lost on purpose")
         self.given.append((program, calls))
-        return super().open(program, limits, calls, **options)
+        session = super().open(program, limits, calls, **options)
+        setattr(session, "ask", partial(self._ask, session.ask, program))  # noqa: B010  # to listen, not to change
+        return session
+
+    def _ask(self, ask: Callable[[Any], None], program: Program, calls: Any) -> None:
+        self.given.append((program, calls))
+        ask(calls)
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +200,16 @@ def test_the_box_of_a_candidate_is_given_its_program_and_the_arguments_and_nothi
     for program, calls in sandbox.given:
         assert program.tests is None
         assert b"expected" not in program.source.encode() + b"".join(payload for _, payload in calls)
+
+
+def test_a_program_that_fails_a_base_case_is_not_sent_the_others(sandbox: Recording) -> None:
+    plan = make_plan(TWO_SETS, SUCCESSOR, sandbox, LIMITS)
+    counts = []
+    for program in (SUCCESSOR, "def f(x):\n    return x\n"):
+        sandbox.given.clear()
+        judge(sandbox, TWO_SETS, program, plan)
+        counts.append([len(calls) for _, calls in sandbox.given])
+    assert counts == [[3, 4], [3]]
 
 
 def test_a_plan_survives_the_way_through_json(sandbox: Recording) -> None:

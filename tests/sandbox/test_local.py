@@ -225,7 +225,7 @@ def f(x):
 
     def talk() -> None:
         for _ in range(4000):
-            session.call("f", codec.encode(((1,), {})))
+            session.ask([("f", codec.encode(((1,), {})))])
             session.receive()
 
     with pytest.raises(ProgramEnded):
