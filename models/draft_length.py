@@ -73,7 +73,7 @@ class FastestLength:
         self._elapsed = 0.0
         self._lost = 0.0
         self._since_try = 0
-        self._settling = 0
+        self._trial = (most, 0)
         self._last = most
 
     @property
@@ -85,49 +85,54 @@ class FastestLength:
         size = _size(rows)
         k = self._next(size)
         self._since_try = 0 if k != self._best(size) else self._since_try + 1
-        # The first step of another shape also pays for what it finds cold.
-        self._settling = 1 if k != self._last else 0
         self._last = k
         return k
 
     def _next(self, size: int) -> int:
-        if not self._timed(self.most, size):
-            return self.most
-        if not self._timed(1, size):
-            return 1
+        for k in (self.most, 1):
+            if not self._timed(k, size):
+                return k
+        k, left = self._trial
+        if left:
+            self._trial = (k, left - 1)
+            return k
         best = self._best(size)
-        if self._may_try():
-            untimed = [k for k in range(2, self.most) if not self._timed(k, size)]
-            promising = [k for k in untimed if self._rate(k, size) > 0.9 * self._rate(best, size)]
-            if promising:
-                return promising[0]
-            if self._since_try >= _TRY_EVERY:
-                return self.most if best < self.most else 1
+        untimed = [k for k in range(2, self.most) if not self._timed(k, size)]
+        promising = [k for k in untimed if self._rate(k, size) > 0.9 * self._rate(best, size)]
+        if promising and self._may_lose(promising[0], size):
+            return promising[0]
+        other = self.most if best < self.most else 1
+        if self._since_try >= _TRY_EVERY and self._may_lose(other, size):
+            self._trial = (other, _TRIAL - 1)
+            return other
         return best
 
-    def _may_try(self) -> bool:
-        return self._lost <= self._loss_share * self._elapsed
+    def _may_lose(self, k: int, size: int) -> bool:
+        """Whether there is room for what a trial of k is likely to cost."""
+        loss = _TRIAL * self._loss(k, size, self.step_seconds(k, size))
+        return self._lost + loss <= self._loss_share * self._elapsed
+
+    def _loss(self, k: int, size: int, seconds: float) -> float:
+        """Seconds by which a step over k is slower than the fastest way to as many tokens."""
+        return max(0.0, seconds - self._tokens(k) / self._rate(self._best(size), size))
 
     def observe(self, k: int, rows: int, seconds: float, accepted: Sequence[int]) -> None:
         size = _size(rows)
-        times = self._seconds.setdefault((k, size), collections.deque(maxlen=_TIMES))
-        if not self._settling or not times:
-            times.append(seconds)
+        self._seconds.setdefault((k, size), collections.deque(maxlen=_TIMES)).append(seconds)
         self._elapsed += seconds
         for j in range(1, k):
             self._tried[j] = self._tried[j] * _KEEP + len(accepted)
             self._right[j] = self._right[j] * _KEEP + sum(count >= j for count in accepted)
         best = self._best(size)
         if k != best and self._timed(best, size):
-            gained = self._tokens(k) / self._rate(best, size)
-            self._lost += max(0.0, seconds - gained)
+            self._lost += self._loss(k, size, seconds)
 
     def _best(self, size: int) -> int:
         timed = [k for k in range(1, self.most + 1) if self._timed(k, size)]
         return max(timed, key=lambda k: self._rate(k, size), default=self.most)
 
     def _timed(self, k: int, size: int) -> bool:
-        return bool(self._seconds.get((k, size)))
+        return len(self._seconds.get((k, size), ())) >= _TRIAL
 
     def _rate(self, k: int, size: int) -> float:
         return self._tokens(k) / self.step_seconds(k, size)
@@ -143,6 +148,10 @@ class FastestLength:
         shortest, longest = self.step_seconds(1, size), self.step_seconds(self.most, size)
         return shortest + (longest - shortest) * (k - 1) / (self.most - 1)
 
+
+_TRIAL = 3
+"""Steps in a row by which a k is judged: the first of another shape also pays for what it finds cold, and the median
+of three is above that."""
 
 _TIMES = 15
 _KEEP = 0.98

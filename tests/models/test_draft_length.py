@@ -91,6 +91,28 @@ def test_a_workload_that_becomes_better_is_noticed() -> None:
     assert used[3000:].count(4) > 950
 
 
+def test_what_the_first_step_of_another_shape_finds_cold_decides_nothing() -> None:
+    """Plain steps are fastest here, but each change of k costs the next step ten times its time."""
+    length, used, last = FastestLength(4), [], 0
+    for _ in range(2000):
+        k = length.choose(ROWS)
+        length.observe(k, ROWS, (1 + 0.5 * (k - 1)) * (10 if k != last else 1), [0] * ROWS)
+        used.append(k)
+        last = k
+    assert used[20:].count(1) > 0.99 * len(used[20:])
+
+
+def test_a_machine_that_changes_its_pace_is_noticed() -> None:
+    """Steps over four tokens are dear at first and cheap later, with everything accepted all the time."""
+    length, used = FastestLength(4), []
+    for step in range(8000):
+        k = length.choose(ROWS)
+        used.append(k)
+        length.observe(k, ROWS, 1 + (1.5 if step < 2000 else 0.1) * (k - 1), [k - 1] * ROWS)
+    assert used[500:2000].count(1) > 1450
+    assert used[7000:].count(4) > 950
+
+
 def test_other_numbers_of_rows_have_their_own_times() -> None:
     """What is dear for a full batch can be cheap for a single text."""
     length, chance = FastestLength(4), random.Random(3)
