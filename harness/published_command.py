@@ -196,7 +196,8 @@ def _result_lines(result: Reproduction) -> list[str]:
 
 _METHODS = {
     "ustat_t": "both from our counts",
-    "bound": "the most there can be, for our counts do not show it (n < 2k, or nearly all problems alike)",
+    "eb_t": "both from the difficulties that our counts show, by empirical Bayes (n < 2k)",
+    "bound": "the most there can be, for our counts do not show it (n = 1, or nearly all problems alike)",
     "bound_greedy": "that of one sampled answer, for how many verdicts another engine flips is not known",
 }
 

@@ -52,7 +52,10 @@ def _add_score(case: ElementTree.Element, score: Mapping[str, Any]) -> None:
         return
     properties = _add(case, "properties")
     for name, value in score.items():
-        if isinstance(value, list):
+        if name == "notes":
+            for number, note in enumerate(value, 1):
+                _add(properties, "property", name=f"note_{number}", value=note)
+        elif isinstance(value, list):
             low, high = value
             _add(properties, "property", name=f"{name}_low", value=low)
             _add(properties, "property", name=f"{name}_high", value=high)

@@ -12,7 +12,7 @@ from harness.comparison import CHECKERS
 from harness.outcomes import Outcomes
 from harness.records import Grade, Verdict
 from harness.report.decoding import decoding_figures
-from harness.stats import Counts, benchmark_interval, pass_at_k, problems_interval
+from harness.stats import Counts, Missing, score
 
 SCHEMA = "mtp-harness/results/1"
 """Raised when a key changes its meaning or goes away; new keys may come without notice."""
@@ -129,7 +129,7 @@ def _over_problems(
 
 def _score(counts: Counts, k: int) -> dict[str, Any]:
     """The entry of one k: the estimate with its two intervals, or nulls where a fault of ours left too few verdicts."""
-    facts = {"n_min": int(counts.n.min()), "n_max": int(counts.n.max()), "problems": len(counts.task_id)}
+    n = {"n_min": int(counts.n.min()), "n_max": int(counts.n.max()), "problems": len(counts.task_id)}
     short = counts.n < k
     if short.any():
         first = int(short.argmax())
@@ -137,17 +137,25 @@ def _score(counts: Counts, k: int) -> dict[str, Any]:
             f"not estimable: pass@{k} needs {k} judged samples, {counts.task_id[first]!r} has {counts.n[first]} "
             f"(too few in {int(short.sum())} of {short.size} problems)"
         )
-        return {"estimate": None, "ci_problems": None, "ci_benchmark": None, "level": None, "method": reason, **facts}
-    problems = problems_interval(pass_at_k(counts.n, counts.c, k))
-    benchmark = benchmark_interval(counts.n, counts.c, k)
-    benchmark_method = benchmark.method if benchmark else "not estimable (n<2k)"
+        return {"estimate": None, "ci_problems": None, "ci_benchmark": None, "level": None, "method": reason, **n}
+    one = score(counts, k, missing=Missing.EXCLUDE)
+    problems, benchmark = one.problems, one.benchmark
+    benchmark_method = benchmark.method if benchmark else "not estimable (n=1)"
     return {
-        "estimate": problems.estimate,
+        "estimate": one.estimate,
         "ci_problems": [problems.low, problems.high],
         "ci_benchmark": [benchmark.low, benchmark.high] if benchmark else None,
         "level": problems.level,
         "method": f"problems: {problems.method}; benchmark: {benchmark_method}",
-        **facts,
+        **n,
+        "se_problems": one.se_problems,
+        "se_benchmark": one.se_benchmark,
+        "benchmark_bound": one.benchmark_bound,
+        "completion_share": one.completion_share,
+        "df_eff": one.df_eff,
+        "unsolved": one.unsolved,
+        "always_solved": one.always_solved,
+        "notes": list(one.notes),
     }
 
 

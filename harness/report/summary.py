@@ -31,6 +31,7 @@ def render_summary(run: Mapping[str, Any], results: Mapping[str, Any]) -> str:
         *(_incomplete(name, task) for name, task in tasks.items() if not task["complete"]),
         _scores(tasks),
         LEGEND,
+        *_noise(tasks),
         *_tests(tasks),
         *_decoding(results),
         _verdicts(tasks),
@@ -65,9 +66,46 @@ def _numbers(score: Mapping[str, Any]) -> tuple[str, str, str]:
     low, high = score["ci_problems"]
     problems = f"{100 * low:.2f} to {100 * high:.2f} {level}"
     if score["ci_benchmark"] is None:
-        return f"{100 * score['estimate']:.2f} %", problems, "not estimable (n<2k)"
+        most = f"not estimable (n=1), at most ±{100 * score['benchmark_bound']:.2f} points"
+        return f"{100 * score['estimate']:.2f} %", problems, most
     low, high = score["ci_benchmark"]
     return f"{100 * score['estimate']:.2f} %", problems, f"{100 * low:.2f} to {100 * high:.2f} {level}"
+
+
+def _noise(tasks: Mapping[str, Any]) -> list[str]:
+    """What the intervals rest on, and what there is to say about it."""
+    scores = [
+        (name, k, score)
+        for name, task in tasks.items()
+        for k, score in task["pass_at_k"].items()
+        if score["estimate"] is not None
+    ]
+    if not scores:
+        return []
+    header = (
+        *("task", "k", "SE: problems", "SE: benchmark", "of the variance, completions make", "df"),
+        *("unsolved", "always solved", "method"),
+    )
+    rows = (
+        (
+            name,
+            k,
+            _points(score["se_problems"]),
+            _points(score["se_benchmark"]),
+            "" if score["completion_share"] is None else f"{100 * score['completion_share']:.0f} %",
+            "" if score["df_eff"] is None else f"{score['df_eff']:.0f}",
+            score["unsolved"],
+            score["always_solved"],
+            score["method"],
+        )
+        for name, k, score in scores
+    )
+    notes = dict.fromkeys(note for _, _, score in scores for note in score["notes"])
+    return [_table(header, rows), *("\n".join(f"- {_cell(note)}" for note in notes),) * bool(notes)]
+
+
+def _points(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.2f}"
 
 
 def _range_of_n(score: Mapping[str, Any]) -> str:

@@ -10,10 +10,13 @@ problem as independent draws. For small suites (fewer than 50 problems) both cov
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from harness.stats.difficulty import PSEUDO_PROBLEM as PSEUDO_PROBLEM  # a name that others know from here
+from harness.stats.difficulty import beta_variance, eb_variance
 from harness.stats.pass_at_k import all_fail_at_k, check_counts, each_count, pass_at_k
 
 if TYPE_CHECKING:
@@ -25,9 +28,6 @@ LEVEL = 0.95
 GUARD = 3.0
 """Where fewer than this many problems are expected to differ from the rest, the sample says nothing about its own
 variance, and a bound replaces it: on a saturated suite the rare failures may all be absent."""
-
-PSEUDO_PROBLEM = (0.25, 0.5)
-"""Beta(a, b) difficulty of one imagined problem, so that problems that always or never pass cannot claim no noise."""
 
 
 class Target(StrEnum):
@@ -56,7 +56,18 @@ class Interval:
     """Degrees of freedom of the t quantile; infinite where a normal quantile was used."""
 
 
-def problems_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
+class Noise(StrEnum):
+    """How the noise of completions is estimated."""
+
+    UNBIASED = "unbiased"
+    """From each problem's own counts; needs n >= 2k."""
+    EB = "eb"
+    """From the difficulties of all problems (see `harness.stats.difficulty`); needs n >= k, and n >= 2."""
+    AUTO = "auto"
+    """The first where every problem allows it, else the second."""
+
+
+def problems_interval(values: ArrayLike, level: float = LEVEL, clusters: Sequence[str] | None = None) -> Interval:
     """The interval for other problems of the same kind: Wilson on the effective sample size, t quantile, guard(3).
 
     The effective size is that of Franco, Little, Louis and Slud 2019 ("Comparative Study of Confidence Intervals for
@@ -66,61 +77,134 @@ def problems_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
     Args:
         values: pass@k (or any score between 0 and 1) of each problem, float[m].
         level: between 0 and 1.
+        clusters: one name for each problem; problems of a cluster, such as one problem in several languages, are not
+            independent draws, and it is the clusters that are counted.
 
     Raises:
-        ValueError: no problems, values outside 0..1, or a level outside 0..1.
+        ValueError: no problems, values outside 0..1, a level outside 0..1, or clusters that do not match.
     """
     import numpy as np
 
     scores = np.asarray(values, dtype=np.float64)
-    _check_level(level)
+    check_level(level)
     if scores.ndim != 1 or scores.size == 0:
         raise ValueError(f"values must hold one score for each of at least 1 problem, got shape {scores.shape}")
     if not np.all((scores >= 0) & (scores <= 1)):
         raise ValueError("values must be fractions between 0 and 1, not percent")
     m = scores.size
     estimate = float(scores.mean())
-    variance = float(scores.var(ddof=1)) if m > 1 else 0.0
-    effective_n = m if variance < 1e-24 else estimate * (1 - estimate) / (variance / m)
-    df = float(m - 1)
-    if m * min(estimate, 1 - estimate) < GUARD:
-        effective_n, df = min(effective_n, m), math.inf
-    return _wilson(Target.PROBLEMS, "wilson_neff_t_guard3", estimate, effective_n, df, level, m)
+    variance, units = variance_of_mean(scores, clusters)
+    effective_n = units if variance * m < 1e-24 else estimate * (1 - estimate) / variance
+    df = float(units - 1)
+    if units * min(estimate, 1 - estimate) < GUARD:
+        effective_n, df = min(effective_n, units), math.inf
+    method = "wilson_neff_t_guard3" if clusters is None else "wilson_neff_t_guard3_clustered"
+    return _wilson(Target.PROBLEMS, method, estimate, effective_n, df, level, m)
 
 
-def benchmark_interval(n: ArrayLike, c: ArrayLike, k: int, level: float = LEVEL) -> Interval | None:
-    """The interval for new completions of the same problems: Wilson on the unbiased variance of pass@k.
+def variance_of_mean(values: NDArray[np.float64], clusters: Sequence[str] | None = None) -> tuple[float, int]:
+    """The squared standard error of the mean over problems, and how many independent units it rests on.
 
-    The variance is `completion_variance` averaged with one pseudo-problem; the t quantile has the degrees of freedom
-    `(sum v)^2 / sum v^2`. Where fewer than `GUARD` failures or passes can be expected, Hoeffding's bound for
-    U-statistics takes its place: `Var <= (k / n) * p (1 - p) / m` (Hoeffding 1948).
+    With clusters it is the sum over them of the square of their summed deviations (Liang and Zeger 1986), times
+    `G / (G - 1)`.
+
+    Raises:
+        ValueError: there are not as many cluster names as values.
+    """
+    import numpy as np
+
+    m = values.size
+    if clusters is None:
+        return (float(values.var(ddof=1)) / m if m > 1 else 0.0), m
+    if len(clusters) != m:
+        raise ValueError(f"there are {len(clusters)} clusters for {m} problems; name one for each problem")
+    names, members = np.unique(np.asarray(clusters), return_inverse=True)
+    units = names.size
+    if units == 1:
+        return 0.0, 1
+    sums = np.bincount(np.ravel(members), weights=values - values.mean(), minlength=units)
+    return float((sums**2).sum()) / m**2 * units / (units - 1), units
+
+
+def benchmark_interval(
+    n: ArrayLike, c: ArrayLike, k: int, level: float = LEVEL, noise: Noise = Noise.UNBIASED
+) -> Interval | None:
+    """The interval for new completions of the same problems: Wilson on the variance of pass@k.
+
+    The variance is `completion_variance`, or `eb_variance`, averaged with one pseudo-problem; the t quantile has the
+    degrees of freedom `(sum v)^2 / sum v^2`. Where fewer than `GUARD` failures or passes can be expected, Hoeffding's
+    bound for U-statistics takes its place: `Var <= (k / n) * p (1 - p) / m` (Hoeffding 1948).
 
     Args:
         n, c, k: as in `pass_at_k`.
         level: between 0 and 1.
+        noise: how it is estimated.
 
     Returns:
-        None where the noise of completions is not estimable: some problem has n < 2k.
+        None where the noise of completions is not estimable in this way: some problem has n < 2k, or n = 1.
 
     Raises:
         ValueError: as `pass_at_k`, or a level outside 0..1.
     """
     completions, correct = check_counts(n, c, k)
-    _check_level(level)
-    if completions.min() < 2 * k:
+    check_level(level)
+    kind = choose_noise(noise, completions, k)
+    if kind is None:
         return None
     m = completions.size
     estimate = float(pass_at_k(completions, correct, k).mean())
     bound_n = m * float(completions.min()) / k
+    method = "wilson_ustat_t_guard3" if kind is Noise.UNBIASED else "wilson_eb_t_guard3"
     if bound_n * min(estimate, 1 - estimate) < GUARD:
         effective_n, df = bound_n, math.inf
     else:
-        variances = completion_variance(completions, correct, k)
-        pseudo = float(each_count(_pseudo_table, completions, correct, k).mean())
-        total = float(variances.sum()) + pseudo
-        df = total**2 / (float((variances**2).sum()) + pseudo**2)
-        effective_n = estimate * (1 - estimate) / (total / (m + 1) / m)
-    return _wilson(Target.BENCHMARK, "wilson_ustat_t_guard3", estimate, effective_n, df, level, m)
+        variance, df = noise_of_mean(completions, correct, k, kind)
+        effective_n = estimate * (1 - estimate) / variance
+    return _wilson(Target.BENCHMARK, method, estimate, effective_n, df, level, m)
+
+
+def choose_noise(noise: Noise, n: NDArray[np.int64], k: int) -> Noise | None:
+    """The way of estimation that these numbers of completions allow; None where they do not allow what is asked."""
+    fewest = int(n.min())
+    if noise is not Noise.EB and fewest >= 2 * k:
+        return Noise.UNBIASED
+    return Noise.EB if noise is not Noise.UNBIASED and fewest >= max(k, 2) else None
+
+
+def noise_of_mean(
+    n: NDArray[np.int64], c: NDArray[np.int64], k: int, kind: Noise, n_run: int | None = None
+) -> tuple[float, float]:
+    """The variance of mean pass@k over new completions, with one pseudo-problem, and its degrees of freedom.
+
+    Args:
+        n, c, k: counts that allow `kind`.
+        kind: `UNBIASED` or `EB`.
+        n_run: of a run of so many completions of each problem, estimated by `EB`; None for as many as there are.
+    """
+    import numpy as np
+
+    m = n.size
+    if n_run is not None or kind is Noise.EB:
+        variances = eb_variance(n, c, k, n_run=n_run)
+    else:
+        variances = completion_variance(n, c, k)
+    sizes, times = np.unique(n if n_run is None else np.array([n_run]), return_counts=True)
+    pseudo = sum(
+        int(count) * beta_variance(*PSEUDO_PROBLEM, int(size), k) for size, count in zip(sizes, times, strict=True)
+    ) / int(times.sum())
+    total = float(variances.sum()) + pseudo
+    return total / (m + 1) / m, total**2 / (float((variances**2).sum()) + pseudo**2)
+
+
+def noise_bound(n: ArrayLike, c: ArrayLike, k: int) -> float:
+    """Hoeffding's bound (1948) on the variance of mean pass@k, whatever the problems: `(k / n) p (1 - p) / m`.
+
+    Raises:
+        ValueError: as `pass_at_k`.
+    """
+    completions, correct = check_counts(n, c, k)
+    estimate = float(pass_at_k(completions, correct, k).mean())
+    return k / int(completions.min()) * estimate * (1 - estimate) / completions.size
 
 
 def completion_variance(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
@@ -143,26 +227,11 @@ def _variance_table(n: int, k: int) -> NDArray[np.float64]:
     return np.maximum(all_fail_at_k(n, c, k) ** 2 - all_fail_at_k(n, c, 2 * k), 0.0)
 
 
-def _pseudo_table(n: int, k: int) -> NDArray[np.float64]:
-    """float64[n + 1], the same at each c: the pseudo-problem's expected Var(pass@k).
-
-    Averaging the unbiased estimates over the beta-binomial law of c gives it exactly.
-    """
-    import numpy as np
-    from scipy.special import betaln, gammaln
-
-    c = np.arange(n + 1)
-    a, b = PSEUDO_PROBLEM
-    log_choose = gammaln(n + 1) - gammaln(c + 1) - gammaln(n - c + 1)
-    probability_of_c = np.exp(log_choose + betaln(c + a, n - c + b) - betaln(a, b))
-    return np.full(n + 1, float(probability_of_c @ _variance_table(n, k)))
-
-
 def _wilson(
     target: Target, method: str, estimate: float, effective_n: float, df: float, level: float, num_problems: int
 ) -> Interval:
     """Wilson's score interval with `effective_n` trials and the t quantile for `df`."""
-    t2_per_n = _quantile(df, level) ** 2 / effective_n
+    t2_per_n = t_quantile(df, level) ** 2 / effective_n
     center = (estimate + t2_per_n / 2) / (1 + t2_per_n)
     half = math.sqrt(t2_per_n * (estimate * (1 - estimate) + t2_per_n / 4)) / (1 + t2_per_n)
     return Interval(
@@ -178,7 +247,7 @@ def _wilson(
     )
 
 
-def _quantile(df: float, level: float) -> float:
+def t_quantile(df: float, level: float) -> float:
     """The two-sided t quantile; the normal one where `df` is infinite."""
     from scipy.special import ndtri, stdtrit
 
@@ -186,6 +255,6 @@ def _quantile(df: float, level: float) -> float:
     return float(ndtri(upper) if math.isinf(df) else stdtrit(df, upper))
 
 
-def _check_level(level: float) -> None:
+def check_level(level: float) -> None:
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, 0.95 for example; got {level!r}")

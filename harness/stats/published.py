@@ -13,11 +13,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from math import comb
 from typing import TYPE_CHECKING
 
-from harness.stats.intervals import GUARD, LEVEL, PSEUDO_PROBLEM
-from harness.stats.pass_at_k import check_counts, each_count, pass_at_k
+from harness.stats.difficulty import PSEUDO_PROBLEM, Difficulty, beta_variance, eb_variance, fit_difficulty
+from harness.stats.intervals import GUARD, LEVEL, Noise, choose_noise, completion_variance, t_quantile
+from harness.stats.pass_at_k import check_counts, pass_at_k
+from harness.stats.variance import run_variance
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,8 +65,9 @@ class Reproduction:
     """Two-sided, that a faithful run differs from ours by at least so much."""
     level: float
     method: str
-    """`ustat_t`: unbiased variances of both runs out of our counts; `bound`: Hoeffding's bound in their place, because
-    our counts do not identify them; the test then flags less than it could. `bound_greedy`: see the argument."""
+    """`ustat_t`: unbiased variances of both runs out of our counts; `eb_t`: by empirical Bayes, where these need more
+    samples (n < 2k); `bound`: Hoeffding's bound in their place, because our counts do not identify them; the test then
+    flags less than it could. `bound_greedy`: see the argument."""
     df: float
     se_ours: float
     se_published: float
@@ -125,7 +127,7 @@ def compare_to_published(
     selection = expected_best(selected_from) * math.sqrt(noise.published)
     gap = ours - published
     tail = 1 - level
-    half, half_equal = (_quantile(df, 1 - share) * se for share in (tail / 2, tail))
+    half, half_equal = (t_quantile(df, two_sided) * se for two_sided in (level, 1 - 2 * tail))
     beyond = min(0.0, gap + selection) if gap < 0 else gap
     p_value = 2 * _upper_tail(df, abs(beyond) / se) if se else float(beyond == 0)
     gap_low, gap_high = gap - half_equal, gap + half_equal + selection
@@ -151,22 +153,6 @@ def compare_to_published(
         gap_high=gap_high,
         needed_n=None if gap_low > margin or gap_high < -margin else settles,
     )
-
-
-def run_variance(n: ArrayLike, c: ArrayLike, k: int, n_run: int) -> NDArray[np.float64]:
-    """The unbiased estimate, float64[m], of each problem's Var(pass@k) in a run of `n_run` samples; never negative.
-
-    Our counts may have another n: with q the chance of a failure and f = n - c failures, the variance is
-    `sum_j H(j) q^(2k - j) - q^(2k)`, H(j) the chance that two sets of k out of `n_run` share j, and `C(f, s) / C(n, s)`
-    estimates q^s without bias. For `n_run` = n it is `completion_variance`.
-
-    Raises:
-        ValueError: as `pass_at_k`, with 2k in the place of k; or `n_run` < k.
-    """
-    if n_run < k:
-        raise ValueError(f"a run of {n_run} samples has no pass@{k}")
-    completions, correct = check_counts(n, c, 2 * k)
-    return each_count(functools.partial(_run_variance_table, n_run=n_run), completions, correct, k)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -196,26 +182,36 @@ def _noise(
         one = bound(1)
         return _Noise(method="bound_greedy", ours=one, published=one, df=math.inf, ours_at=lambda _: one)
     # On a suite where nearly all or nearly no problems are solved, the rare others may all be absent from our counts.
-    if n.min() < 2 * k or m * min(score, 1 - score) < GUARD:
-        fewest = int(n.min())
+    kind = choose_noise(Noise.AUTO, n, k)
+    fewest = int(n.min())
+    if kind is None or m * min(score, 1 - score) < GUARD:
         return _Noise(method="bound", ours=bound(fewest), published=bound(n_published), df=math.inf, ours_at=bound)
-    ours = _each_run(n, c, k)
-    published = _with_pseudo(run_variance(n, c, k, n_published), k, n_published)
+    unbiased = kind is Noise.UNBIASED
+    of_run = (
+        functools.partial(run_variance, n, c, k)
+        if unbiased
+        else functools.partial(_eb_run_variance, n, c, k, fit_difficulty(n, c))
+    )
+    own = completion_variance(n, c, k) if unbiased else eb_variance(n, c, k)
+    ours = _with_pseudo(own, k, fewest)
+    published = _with_pseudo(of_run(n_published), k, n_published)
     both = ours + published
+    # Satterthwaite (1946): twice the square of the sum over its variance, which the sum of squares is at least. The
+    # variances of empirical Bayes are smoothed over problems, so that theirs is no such bound.
+    df = (2 if unbiased else 1) * float(both.sum()) ** 2 / float((both**2).sum())
     return _Noise(
-        method="ustat_t",
+        method="ustat_t" if unbiased else "eb_t",
         ours=float(ours.mean()) / m,
         published=float(published.mean()) / m,
-        # Satterthwaite (1946): twice the square of the sum over its variance, which the sum of squares is at least.
-        df=float(2 * both.sum() ** 2 / (both**2).sum()),
-        ours_at=lambda n_run: float(_with_pseudo(run_variance(n, c, k, n_run), k, n_run).mean()) / m,
+        df=df,
+        ours_at=lambda n_run: float(_with_pseudo(of_run(n_run), k, n_run).mean()) / m,
     )
 
 
-def _each_run(n: NDArray[np.int64], c: NDArray[np.int64], k: int) -> NDArray[np.float64]:
-    """float64[m + 1]: our own variances, each for the samples its problem has, and the pseudo-problem's."""
-    variances = each_count(lambda size, k: _run_variance_table(size, k, size), n, c, k)
-    return _with_pseudo(variances, k, int(n.min()))
+def _eb_run_variance(
+    n: NDArray[np.int64], c: NDArray[np.int64], k: int, law: Difficulty, n_run: int
+) -> NDArray[np.float64]:
+    return eb_variance(n, c, k, n_run=n_run, difficulty=law)
 
 
 def _bound(n: int, k: int, score: float, m: int) -> float:
@@ -227,36 +223,7 @@ def _with_pseudo(variances: NDArray[np.float64], k: int, n_run: int) -> NDArray[
     """The variances and that of one imagined problem, so that problems that always or never pass claim some noise."""
     import numpy as np
 
-    a, b = PSEUDO_PROBLEM
-    steps = np.arange(2 * k)
-    moments = np.concatenate(([1.0], np.cumprod((b + steps) / (a + b + steps))))  # of q, where 1 - q is Beta(a, b)
-    return np.append(variances, _of_moments(moments, k, n_run))
-
-
-@functools.lru_cache(maxsize=64)
-def _run_variance_table(n: int, k: int, n_run: int) -> NDArray[np.float64]:
-    """float64[n + 1]: the estimate at each c; n >= 2k and n_run >= k."""
-    import numpy as np
-
-    failures = n - np.arange(n + 1)
-    steps = np.arange(2 * k)[:, None]
-    ratios = np.maximum(failures - steps, 0) / (n - steps)
-    table: NDArray[np.float64] = _of_moments(
-        np.concatenate((np.ones((1, n + 1)), np.cumprod(ratios, axis=0))), k, n_run
-    )
-    table.setflags(write=False)
-    return table
-
-
-def _of_moments(moments: NDArray[np.float64], k: int, n_run: int) -> NDArray[np.float64]:
-    """The variance from estimates of q^0 to q^2k, one per row."""
-    import numpy as np
-
-    shared = np.arange(max(0, 2 * k - n_run), k + 1)
-    # Whole numbers of any size, because the binomials overflow long before their quotient is anything special.
-    chances = np.array([comb(k, j) * comb(n_run - k, k - j) / comb(n_run, k) for j in shared.tolist()])
-    differences: NDArray[np.float64] = moments[2 * k - shared] - moments[2 * k]
-    return np.asarray(np.tensordot(chances, differences, axes=1), dtype=np.float64)
+    return np.append(variances, beta_variance(*PSEUDO_PROBLEM, n_run, k))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -266,7 +233,7 @@ def _of_moments(moments: NDArray[np.float64], k: int, n_run: int) -> NDArray[np.
 
 def _needed_n(noise: _Noise, df: float, k: int, room: float, rounding: float, tail: float) -> int | None:
     """The fewest samples per problem that leave the interval of the equality test inside the margin, with `POWER`."""
-    quantile = _quantile(df, 1 - tail) + _quantile(math.inf, (1 + POWER) / 2)
+    quantile = t_quantile(df, 1 - 2 * tail) + t_quantile(math.inf, POWER)
 
     def settles(n_run: int) -> bool:
         return quantile * math.sqrt(noise.ours_at(n_run) + noise.published + rounding) <= room
@@ -292,15 +259,8 @@ def expected_best(count: int) -> float:
     return float((x * density).sum() * (x[1] - x[0]))
 
 
-def _quantile(df: float, share: float) -> float:
-    """The t quantile, one-sided; the normal one where `df` is infinite."""
-    from scipy.special import ndtri, stdtrit
-
-    return float(ndtri(share) if math.isinf(df) else stdtrit(df, share))
-
-
 def _upper_tail(df: float, value: float) -> float:
-    """The chance of more than `value`, under the law of `_quantile`."""
+    """The chance of more than `value` under the t law; the normal one where `df` is infinite."""
     from scipy.special import ndtr, stdtr
 
     return float(ndtr(-value) if math.isinf(df) else stdtr(df, -value))

@@ -157,7 +157,7 @@ def test_a_worse_model_is_inconsistent_for_k_10_and_by_how_much_is_said(write_ru
 def test_consistent_is_not_yet_reproduced(write_run: WriteRun) -> None:
     check = checked(write_run(like_codet(100), 100), figure(AT_100))
     assert check.result is not None
-    assert (check.result.method, check.result.equality) == ("bound", Equality.NOT_SHOWN)
+    assert (check.result.method, check.result.equality) == ("eb_t", Equality.NOT_SHOWN)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,16 @@ def test_properties_carry_the_score_as_fractions_to_the_last_digit(complete: dic
     assert properties["method"] == score["method"]
 
 
+@pytest.mark.parametrize(("num_problems", "num_notes"), [(4, 2), (60, 0)])
+def test_notes_are_properties_each_however_many_there_are(results_of: Any, num_problems: int, num_notes: int) -> None:
+    results = results_of({f"M/{i}": "pppp" if i % 2 else "pwpw" for i in range(num_problems)}, [1])
+    score = results["tasks"]["mini"]["pass_at_k"]["1"]
+    found = suite_of(results).findall("testcase[@name='pass@1']/properties/property")
+    notes = [prop.get("value") for prop in found if (prop.get("name") or "").startswith("note_")]
+    assert notes == score["notes"]
+    assert len(notes) == num_notes
+
+
 @given(st.text(st.characters(codec=None, exclude_categories=()), max_size=20))
 def test_any_task_name_gives_xml_that_parses_and_encodes(name: str) -> None:
     task = {"complete": False, "unjudged": 1, "missing": 0, "samples": 1, "pass_at_k": {}}

@@ -8,28 +8,44 @@ from typing import Any
 import pytest
 
 from harness.records import Verdict
-from harness.stats import benchmark_interval, problems_interval
+from harness.stats import Counts, Noise, benchmark_interval, problems_interval, score
 
 
 def test_score_carries_the_estimate_both_intervals_and_what_they_rest_on(complete: dict[str, Any]) -> None:
-    problems, benchmark = problems_interval([1.0, 0.25, 0.0]), benchmark_interval(4, [4, 1, 0], 1)
+    problems, benchmark = problems_interval([1.0, 0.25, 0.0]), benchmark_interval(4, [4, 1, 0], 1, noise=Noise.EB)
     assert benchmark is not None
+    full = score(Counts.of([4, 4, 4], [4, 1, 0]), 1)
     assert complete["tasks"]["mini"]["pass_at_k"]["1"] == {
         "estimate": pytest.approx(1.25 / 3),
         "ci_problems": [problems.low, problems.high],
         "ci_benchmark": [benchmark.low, benchmark.high],
         "level": 0.95,
-        "method": "problems: wilson_neff_t_guard3; benchmark: wilson_ustat_t_guard3",
+        "method": "problems: wilson_neff_t_guard3; benchmark: wilson_eb_t_guard3",
         "n_min": 4,
         "n_max": 4,
         "problems": 3,
+        "se_problems": full.se_problems,
+        "se_benchmark": full.se_benchmark,
+        "benchmark_bound": full.benchmark_bound,
+        "completion_share": full.completion_share,
+        "df_eff": full.df_eff,
+        "unsolved": 1,
+        "always_solved": 1,
+        "notes": list(full.notes),
     }
 
 
-def test_benchmark_interval_is_null_and_says_why_below_2k_samples(complete: dict[str, Any]) -> None:
-    score = complete["tasks"]["mini"]["pass_at_k"]["4"]
-    assert score["ci_benchmark"] is None
-    assert score["method"].endswith("benchmark: not estimable (n<2k)")
+def test_benchmark_interval_is_there_down_to_n_equal_to_k(complete: dict[str, Any]) -> None:
+    interval = benchmark_interval(4, [4, 1, 0], 4, noise=Noise.EB)
+    assert interval is not None
+    assert complete["tasks"]["mini"]["pass_at_k"]["4"]["ci_benchmark"] == [interval.low, interval.high]
+
+
+def test_benchmark_interval_of_single_samples_is_null_and_says_why_with_a_bound(results_of: Any) -> None:
+    score = results_of({"M/0": "p", "M/1": "w", "M/2": "w"}, [1])["tasks"]["mini"]["pass_at_k"]["1"]
+    assert (score["ci_benchmark"], score["se_benchmark"], score["df_eff"]) == (None, None, None)
+    assert score["method"].endswith("benchmark: not estimable (n=1)")
+    assert score["benchmark_bound"] == pytest.approx(1.96 * score["se_problems"], rel=1e-3)
 
 
 def test_all_eight_verdicts_are_named_and_add_up_with_missing_to_samples(incomplete: dict[str, Any]) -> None:

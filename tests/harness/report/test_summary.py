@@ -17,8 +17,22 @@ def test_scores_are_percent_with_both_intervals_named(complete: dict[str, Any]) 
     assert re.search(r"\| mini \| 3 \| 12 \| 1 \| 4 \| 41\.67 % \| \S+ to \S+ \(95 %\) \| \S+ to \S+ \(95 %\) \|", text)
 
 
-def test_interval_that_is_not_estimable_says_so(complete: dict[str, Any]) -> None:
-    assert re.search(r"\| mini \| 3 \| 12 \| 4 \| 4 \| 66\.67 % \| .* \| not estimable \(n<2k\) \|", render(complete))
+def test_interval_that_is_not_estimable_says_so_and_how_wide_it_may_be(results_of: Any) -> None:
+    text = render(results_of({"M/0": "p", "M/1": "w", "M/2": "w"}, [1]))
+    assert re.search(r"\| 33\.33 % \| .* \| not estimable \(n=1\), at most ±65\.33 points \|", text)
+
+
+def test_what_the_intervals_rest_on_is_shown_for_each_score(complete: dict[str, Any]) -> None:
+    text = render(complete)
+    header = "| task | k | SE: problems | SE: benchmark | of the variance, completions make | df | unsolved |"
+    assert header in text
+    row = r"\| mini \| 1 \| \d+\.\d\d \| \d+\.\d\d \| \d+ % \| \d+ \| 1 \| 1 \| problems: \S+; benchmark: \S+ \|"
+    assert re.search(row, text)
+    assert "- 3 problems: the intervals cover more than they claim, on purpose" in text
+
+
+def test_where_no_score_is_known_nothing_is_said_of_its_noise(results_of: Any) -> None:
+    assert "SE: problems" not in render(results_of({"M/0": "u"}, [1]))
 
 
 def test_covers_names_protocol_data_sandbox_and_packages(complete: dict[str, Any]) -> None:
@@ -56,7 +70,7 @@ def test_names_with_pipes_newlines_and_tags_cannot_break_a_table(results_of: Any
     text = render(results_of({"M/0": "p"}, [1], task_name="a|b\n<c>"))
     assert "| a\\|b &lt;c> | 1 | 1 |" in text
     rows = [line for line in text.splitlines() if line.startswith("| a")]
-    assert len(rows) == 3
+    assert len(rows) == 4
 
 
 def test_both_checkers_are_shown_and_how_often_they_disagree(results_of: Any, grade_of: Any) -> None:

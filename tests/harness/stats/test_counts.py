@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.records import Grade, Verdict
-from harness.stats import Counts
+from harness.stats import Counts, Missing
 
 
 def grade(task_id: str, index: int, verdict: Verdict = Verdict.PASSED) -> Grade:
@@ -53,6 +53,47 @@ def test_rows_follow_the_order_of_the_task_whatever_the_order_of_the_grades() ->
 def test_refuses_grades_that_do_not_fit_the_run(grades: list[Grade], expected: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Counts.from_grades(grades, expected)
+
+
+def incomplete() -> Counts:
+    """One passed, one unjudged and one missing of `T/0`; both judged of `T/1`."""
+    grades = [grade("T/0", 0), grade("T/0", 1, Verdict.UNJUDGED), grade("T/1", 0), grade("T/1", 1, Verdict.TIMEOUT)]
+    return Counts.from_grades(grades, {"T/0": 3, "T/1": 2})
+
+
+def test_completions_without_a_verdict_are_an_error_unless_one_says_what_becomes_of_them() -> None:
+    with pytest.raises(
+        ValueError, match=r"1 completions are unjudged and 1 missing; finish the run .* exclude or fail"
+    ):
+        incomplete().settled(Missing.ERROR)
+
+
+@pytest.mark.parametrize(("missing", "n"), [(Missing.EXCLUDE, [1, 2]), (Missing.FAIL, [3, 2])])
+def test_completions_without_a_verdict_are_left_out_or_count_as_failures(missing: Missing, n: list[int]) -> None:
+    settled = incomplete().settled(missing)
+    assert (settled.n.tolist(), settled.c.tolist(), settled.complete) == (n, [1, 1], True)
+
+
+def test_outcomes_without_a_verdict_are_unjudged() -> None:
+    counts = Counts.from_outcomes({"T/0": [True, None, False], "T/1": [True]})
+    assert (counts.n.tolist(), counts.c.tolist(), counts.unjudged.tolist()) == ([2, 1], [1, 1], [1, 0])
+
+
+def test_selected_rows_keep_their_clusters_and_their_protocol() -> None:
+    counts = Counts.of([1, 2, 3], [0, 1, 2], task_id="abc", cluster="xyy", protocol={"k": 1})
+    picked = counts.select([2, 0])
+    assert (picked.task_id, picked.n.tolist(), picked.cluster) == (("c", "a"), [3, 1], ("y", "x"))
+    assert picked.protocol == {"k": 1}
+
+
+def test_refuses_a_problem_that_is_there_twice() -> None:
+    with pytest.raises(ValueError, match="problem 'a' is there twice"):
+        Counts.of([1, 1], [0, 0], task_id="aa")
+
+
+def test_refuses_clusters_that_do_not_match_the_problems() -> None:
+    with pytest.raises(ValueError, match="there are 1 clusters for 2 problems"):
+        Counts.of([1, 1], [0, 0], cluster=["x"])
 
 
 def test_importing_the_statistics_loads_neither_numpy_nor_scipy() -> None:

