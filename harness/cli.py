@@ -1,8 +1,7 @@
 """The command line: sub-commands, what they accept, and the exit code that says how they ended.
 
-0 done; 2 usage or configuration; 3 incomplete: unjudged or missing samples, data, model or sandbox not
-available;
-130 interrupted, and the same command again goes on.
+0 done, and a gate's PASS; 1 a gate's FAIL; 2 usage or configuration; 3 incomplete: unjudged or missing samples, data,
+model or sandbox not available; 4 a gate that is INCONCLUSIVE; 130 interrupted, and the same command again goes on.
 
 Heavy imports are inside the handlers: `--help` must answer at once.
 """
@@ -110,6 +109,7 @@ def _build_parser() -> _Parser:
     _add_compare(commands)
     _add_temperature(commands)
     _add_plan(commands)
+    _add_gate(commands)
     _add_train(commands)
     _add_others(commands)
     return parser
@@ -178,6 +178,71 @@ def _add_data(commands: Any) -> None:
     parser.add_argument("action", choices=["list", "fetch", "verify"], help="what is to be done")
     parser.add_argument("names", metavar="NAME", nargs="*", help="data sets")
     _add_places(parser)
+
+
+def _add_gate(commands: Any) -> None:
+    text = "may this checkpoint replace the pinned baseline? PASS, FAIL or INCONCLUSIVE, in one exit code"
+    parser = _add_command(commands, "gate", _gate, text)
+    parser.add_argument(
+        "--baseline", type=Path, required=True, metavar="RUN", help="a run directory; it stays as it is"
+    )
+    parser.add_argument(
+        "--candidate", required=True, metavar="RUN|MODEL", help="a run directory, or what --model of `run` takes"
+    )
+    parser.add_argument(
+        "--margin",
+        type=float,
+        default=0.02,
+        metavar="X",
+        help="the loss that would be too much, a fraction; default: 0.02",
+    )
+    parser.add_argument("-k", "--k", type=int, default=1, metavar="K", help="of pass@k; default: 1")
+    parser.add_argument(
+        "--alpha", type=float, default=0.05, metavar="X", help="one-sided, of each error; default: 0.05"
+    )
+    parser.add_argument(
+        "--target",
+        choices=["problems", "benchmark"],
+        default="problems",
+        help="other problems of this kind (default), or new samples of these",
+    )
+    parser.add_argument(
+        "--looks",
+        default="",
+        metavar="N[,N]",
+        help="samples of each problem at each look; default: 2,4,8,16 (times k) of a model, all at once of a run",
+    )
+    parser.add_argument(
+        "--spending", choices=["pocock", "obf"], default="pocock", help="of alpha over the looks; default: pocock"
+    )
+    parser.add_argument("--no-confirm", action="store_true", help="a FAIL counts without fresh samples")
+    parser.add_argument("--confirm", type=Path, metavar="RUN", help="fresh samples of a candidate that is a run")
+    parser.add_argument(
+        "--missing",
+        choices=["error", "exclude", "fail"],
+        default="error",
+        help="samples without a verdict: decide nothing (default), leave up to 1 %% out, or count them as failures",
+    )
+    parser.add_argument("--allow-subset", action="store_true", help="compare on the problems that both have")
+    parser.add_argument("--may-differ", action="append", default=[], metavar="FIELD", help="of the protocol")
+    parser.add_argument(
+        "--seed", dest="gate_seed", type=int, metavar="N", help="of a model's samples; default: the baseline's + 1"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="default: the candidate's directory, or runs/gate-<task>-<model>"
+    )
+    parser.add_argument("--fresh", action="store_true", help="throw away what --out holds of an earlier gate")
+    parser.add_argument("--json", action="store_true", help="print gate.json")
+    group = parser.add_argument_group("this machine; all else is the baseline's")
+    group.add_argument("--workers", type=int, default=SUPPRESS, metavar="N", help="slots; default: one per core")
+    group.add_argument("--engine", choices=["local", "serial", "ray"], default=SUPPRESS, help="default: local")
+    group.add_argument("--sandbox", choices=_SANDBOXES, default=SUPPRESS, help="default: auto, the strongest")
+    group.add_argument(CONSENT, dest="consent", action="store_true", default=SUPPRESS, help="needed for --sandbox none")
+    group.add_argument("--batch-size", type=int, default=SUPPRESS, metavar="N", help="texts at once")
+    group.add_argument("--draft", default=SUPPRESS, metavar="K", help="tokens verified in one step")
+    group.add_argument("--device", default=SUPPRESS, help="cpu, cuda, cuda:1")
+    group.add_argument("--dtype", default=SUPPRESS, help="float32, bfloat16, float16, float64")
+    _add_places(group)
 
 
 def _add_published(commands: Any) -> None:
@@ -617,6 +682,54 @@ def _data(parsed: argparse.Namespace) -> int:
     if not parsed.names:
         parsed.parser.error(f"name what to {parsed.action}; `data list` shows the names")
     return {"fetch": data_command.fetch, "verify": data_command.verify}[parsed.action](parsed.names, overrides)
+
+
+def _gate(parsed: argparse.Namespace) -> int:
+    from harness.config import RunConfig, UsageError
+    from harness.gate_candidate import MACHINE
+    from harness.gate_command import decide
+    from harness.gate_run import is_run
+    from harness.gate_setup import GateOptions
+    from harness.settings import whole_numbers
+    from harness.stats.counts import Missing
+    from harness.stats.intervals import Target
+    from harness.stats.sequential import Spending
+
+    try:
+        looks = whole_numbers(parsed.looks)
+    except ValueError:
+        raise UsageError(f"--looks takes numbers, as in 2,4,8,16, not {parsed.looks!r}") from None
+    asked = not is_run(parsed.candidate) and ":" in parsed.candidate
+    config = _config(parsed, **({"model": parsed.candidate} if asked else {}))
+    usual = RunConfig()
+    # Who does the work is this machine's affair; the rest is the baseline's unless something else was asked for.
+    chosen = [
+        name
+        for name in MACHINE
+        if name in ("workers", "engine", "sandbox") or getattr(config, name) != getattr(usual, name)
+    ]
+    return decide(
+        GateOptions(
+            baseline=parsed.baseline,
+            candidate=parsed.candidate,
+            k=parsed.k,
+            margin=parsed.margin,
+            alpha=parsed.alpha,
+            target=Target(parsed.target),
+            looks=looks,
+            spending=Spending(parsed.spending),
+            confirm=not parsed.no_confirm,
+            confirm_run=parsed.confirm,
+            missing=Missing(parsed.missing),
+            allow_subset=parsed.allow_subset,
+            may_differ=tuple(parsed.may_differ),
+            seed=parsed.gate_seed,
+            out=parsed.out,
+            fresh=parsed.fresh,
+            as_json=parsed.json,
+            machine={name: getattr(config, name) for name in chosen},
+        )
+    )
 
 
 def _published_list(parsed: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Tables for people: scores, comparisons, plans, the gate and temperatures, in percent and points."""
+"""Tables for people: scores, comparisons, plans and temperatures, in percent and points."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from harness.stats.comparison import Comparison, Difference
 from harness.stats.family import FamilyRow
-from harness.stats.gate import GateChances, GateResult
 from harness.stats.intervals import Interval
 from harness.stats.power import Plan
 from harness.stats.relative_gain import RelativeGain
@@ -83,35 +82,6 @@ def render_comparisons(rows: Sequence[FamilyRow]) -> str:
     exploring = [row.name for row in rows if not row.primary]
     note = f"Not in the declared family, for exploring only: {', '.join(exploring)}." if exploring else ""
     return _parts(_table(header, lines), _legend(rows), note, _single(rows))
-
-
-def render_gate(result: GateResult, *, task: str = "", baseline: str = "", candidate: str = "") -> str:
-    """What was decided, on one line, and what it rests on."""
-    plan = result.plan
-    rows = (
-        ("task", task or "?"),
-        ("score", f"pass@{plan.k}, target {plan.target.value}"),
-        ("baseline", f"{baseline or '?'}: {_percent(result.baseline)} (n={result.n_baseline})"),
-        ("candidate", f"{candidate or '?'}: {_percent(result.candidate)} (n={result.n_candidate})"),
-        ("difference", _signed(result.difference)),
-        ("bounds", f"{_signed(result.lower)} to {_signed(result.upper)}, adjusted for the looks"),
-        ("margin", _points(plan.margin)),
-        ("look", f"{result.look} of {result.num_looks}, {result.alpha_spent:.4f} of alpha {plan.alpha:g} spent"),
-        ("completions still needed", result.completions_needed),
-        ("an unchanged checkpoint fails", f"{100 * result.false_fail:.2g} %"),
-        ("without a verdict", f"{result.unjudged} unjudged, {result.missing} missing"),
-        ("confirmation", result.confirmation.value if plan.confirm_on_fail else "not asked for"),
-    )
-    return _parts(f"{result.decision.value}: {result.reason}.", _table(("gate", ""), rows), *result.notes)
-
-
-def render_gate_chances(result: GateChances, what: str = "an unchanged checkpoint") -> str:
-    """One sentence, to be read before anything is run."""
-    passed, failed, rest = (100 * share for share in (result.passed, result.failed, result.inconclusive))
-    return (
-        f"Of {what} this gate says PASS in {passed:.0f} %, FAIL in {failed:.1f} % and INCONCLUSIVE in {rest:.0f} % of "
-        f"all runs, after {result.mean_n:.1f} completions of each problem on average."
-    )
 
 
 def render_temperatures(results: Sequence[BestTemperature]) -> str:

@@ -7,14 +7,11 @@ import pytest
 
 from harness.report.comparison_text import (
     render_comparisons,
-    render_gate,
-    render_gate_chances,
     render_scores,
     render_temperatures,
 )
-from harness.stats import Counts, GatePlan, gate, gate_chances, score
+from harness.stats import Counts, score
 from harness.stats.family import Member, compare_family
-from harness.stats.gate import LOOKS
 from harness.stats.temperature import best_temperature
 
 SOLVED = np.arange(100) % 4
@@ -74,26 +71,6 @@ def test_baseline_that_never_passes_has_no_gain() -> None:
     none = Counts.of(np.full(100, 2), np.zeros(100, dtype=int))
     text = render_comparisons(compare_family([Member(name="mini", a=none, b=counts(2), k=1)]))
     assert cells(text)["relative gain"] == "no baseline"
-
-
-def test_gate_says_its_decision_first_and_then_what_it_rests_on() -> None:
-    text = render_gate(gate(counts(20), counts(80)), task="mini", baseline="night 1", candidate="night 2")
-    assert text.startswith("PASS: the candidate is shown to lose less than 2 points.\n")
-    for part in ("pass@1, target problems", "night 1: 50.", "(n=80)", "2.00 points", "1 of 1", "0 unjudged, 0 missing"):
-        assert part in text
-
-
-def test_invalid_gate_has_no_numbers_but_a_reason() -> None:
-    other = Counts.of(np.full(100, 80), np.zeros(100, dtype=int), protocol={"task": "other"})
-    text = render_gate(gate(counts(20), other))
-    assert text.startswith("INVALID: these scores measure different things")
-    assert "nan" not in text
-
-
-def test_chances_of_a_gate_are_one_sentence() -> None:
-    text = render_gate_chances(gate_chances(counts(64), GatePlan(looks=LOOKS)))
-    assert text.startswith("Of an unchanged checkpoint this gate says PASS in ")
-    assert text.endswith("completions of each problem on average.")
 
 
 @pytest.mark.parametrize("k", [1, 5])

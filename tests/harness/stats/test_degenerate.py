@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from harness.report.comparison_text import render_comparisons, render_gate, render_gate_chances, render_scores
+from harness.report.comparison_text import render_comparisons, render_scores
 from harness.stats import Counts, compare, confidence_interval, gate, gate_chances, score
 from harness.stats.family import Member, compare_family
 from harness.stats.power import plan
@@ -57,8 +57,6 @@ def test_all_text_can_be_written(pair: tuple[Counts, Counts]) -> None:
     text = [
         render_comparisons(compare_family([Member(name="x", a=a, b=b, k=1)])),
         render_scores({"t": [score(a, 1)]}),
-        render_gate(gate(b, a)),
-        render_gate_chances(gate_chances(a)),
     ]
     assert all("nan" not in part for part in text)
 
