@@ -486,13 +486,15 @@ class _Call:
         self._busy = 0
 
     def answers(self, requests: Sequence[Request]) -> Iterator[Completion | Fault]:
-        waiting: set[concurrent.futures.Future[Completion | Fault]] = set()
+        waiting: _Answers = set()
         for request in requests:
-            if len(waiting) >= 2 * self._concurrency:
-                done, waiting = concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED)
+            while len(waiting) >= 2 * self._concurrency:
+                done, waiting = _some_done(waiting)
                 yield from (future.result() for future in done)
             waiting.add(self._submitted(request))
-        yield from (future.result() for future in concurrent.futures.as_completed(waiting))
+        while waiting:
+            done, waiting = _some_done(waiting)
+            yield from (future.result() for future in done)
 
     def _submitted(self, request: Request) -> concurrent.futures.Future[Completion | Fault]:
         try:
@@ -520,6 +522,18 @@ class _Call:
                 hang_up()  # again and again: a connection may just have come about
                 self._idle.wait(0.05)
         self._threads.shutdown()
+
+
+_Answers = set[concurrent.futures.Future[Completion | Fault]]
+
+
+def _some_done(waiting: _Answers) -> tuple[_Answers, _Answers]:
+    """Those that are done, as soon as there is one, or none after a while; and the others.
+
+    It never waits for long: an interrupt that another thread has taken, or that comes just before the waiting begins,
+    is noticed only by whoever wakes up.
+    """
+    return concurrent.futures.wait(waiting, timeout=0.5, return_when=concurrent.futures.FIRST_COMPLETED)
 
 
 _Reply = tuple[int, Mapping[str, str], bytes]

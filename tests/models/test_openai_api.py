@@ -8,7 +8,7 @@ import random
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -601,12 +601,23 @@ def test_to_close_ends_what_is_in_flight_and_answers_the_rest_with_faults(server
     assert len(server.bodies) == 4
 
 
-def test_an_interrupt_while_the_server_is_silent_leaves_no_thread_behind(server: Server) -> None:
+@pytest.mark.parametrize(
+    "interrupt",
+    [
+        lambda: os.kill(os.getpid(), signal.SIGINT),
+        # Which thread takes a signal is for the system to say; this one does not wake the main thread.
+        lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT),
+    ],
+    ids=["process", "another thread"],
+)
+def test_an_interrupt_while_the_server_is_silent_leaves_no_thread_behind(
+    server: Server, interrupt: Callable[[], None]
+) -> None:
     waiting = threading.Barrier(4)
 
     def interrupt_when_all_wait(body: dict[str, Any], attempt: int) -> None:
         if waiting.wait(30) == 0:
-            os.kill(os.getpid(), signal.SIGINT)
+            interrupt()
         server.hold(body, attempt)
 
     server.script = interrupt_when_all_wait
