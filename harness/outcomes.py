@@ -51,12 +51,12 @@ class Outcome(StrEnum):
     @property
     def official(self) -> bool:
         """Whether the official checker accepts."""
-        return self in (Outcome.PASSED, Outcome.OFFICIAL_ONLY)
+        return self in _ACCEPTED["official"]
 
     @property
     def strict(self) -> bool:
         """Whether the strict checker accepts."""
-        return self in (Outcome.PASSED, Outcome.STRICT_ONLY)
+        return self in _ACCEPTED["strict"]
 
     def accepted(self, checker: str) -> bool:
         """Whether the checker called `official` or `strict` accepts.
@@ -64,7 +64,7 @@ class Outcome(StrEnum):
         Raises:
             KeyError: no such checker.
         """
-        return self is Outcome.PASSED or {"official": self.official, "strict": self.strict}[checker]
+        return self in _ACCEPTED[checker]
 
     def verdict(self, checker: str) -> Verdict:
         """The verdict on a sample that this test decides.
@@ -77,6 +77,10 @@ class Outcome(StrEnum):
         return Verdict.PASSED if self.accepted(checker) else _VERDICTS.get(self, Verdict.WRONG_ANSWER)
 
 
+_ACCEPTED = {
+    "official": frozenset({Outcome.PASSED, Outcome.OFFICIAL_ONLY}),
+    "strict": frozenset({Outcome.PASSED, Outcome.STRICT_ONLY}),
+}
 _VERDICTS = {
     Outcome.PASSED: Verdict.PASSED,
     Outcome.WRONG: Verdict.WRONG_ANSWER,
